@@ -1,0 +1,48 @@
+"""`hwtickets draw`: another ticket from a run that is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwtickets.budgets import parse_budget
+from hwtickets.cli import options
+from hwtickets.cli.printing import print_fields, print_json
+from hwtickets.cli.sessions import interruptible
+from hwtickets.errors import BudgetError, UsageError
+
+NAME = "draw"
+EXAMPLE = "hwtickets draw runs/demo --latency 25%"
+
+
+def run(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Output folder of a search.")],
+    latency: options.Latency = None,
+    macs: options.Macs = None,
+    size: options.Size = None,
+    params: options.Params = None,
+    device: Annotated[str | None, typer.Option(help="Another device than that of the run.")] = None,
+    finetune: Annotated[bool, typer.Option(help="Train the drawn ticket for a short while.")] = True,
+    config: options.File = None,
+    as_json: options.Json = False,
+) -> None:
+    """Draw another ticket from a trained run: no search, at most a short finetune."""
+    from hwtickets.progress import Progress
+
+    given = {"latency": latency, "macs": macs, "size": size, "params": params}
+    budgets = {metric: text for metric, text in given.items() if text is not None}
+    if not budgets:
+        raise UsageError("no budget is given; add one, e.g. --latency 8ms or --latency 25%")
+    for metric, text in budgets.items():
+        parse_budget(metric, text)
+    with interruptible():
+        from hwtickets import api
+
+        ticket = api.draw(run, budgets, device, finetune, Progress())
+    print_json(ticket) if as_json else print_fields(
+        {key: value for key, value in ticket.items() if key not in ("blocks", "units")}
+    )
+    if not ticket["kept"]:
+        raise BudgetError(f"no ticket kept the budget as measured; the nearest one is in {ticket['path']}")

@@ -1,0 +1,101 @@
+"""The entry point: which verbs there are, and how a failure becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from hwtickets import __version__
+from hwtickets.cli import (
+    benchmark,
+    demo,
+    devices,
+    draw,
+    export,
+    profile,
+    report,
+    retrain,
+    search,
+    table,
+    verify,
+)
+from hwtickets.errors import HwticketsError, UsageError, nearest
+
+# The base of every error of parsing; where typer keeps it depends on typer's version.
+_ParseError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(
+    name="hwtickets",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: name.replace("_", "-"),
+    },
+    epilog="Start with: hwtickets demo",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _hwtickets(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """From a latency budget in milliseconds to a measured, exported network."""
+    if version:
+        typer.echo(f"hwtickets {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+for _verb in (demo, profile, search, draw, retrain, export, verify, benchmark, report):
+    app.command(_verb.NAME, epilog=f"Example: {_verb.EXAMPLE}")(_verb.run)
+app.add_typer(devices.app, name="devices")
+app.add_typer(table.app, name="table")
+
+
+def main() -> None:
+    """Runs the command line of this process and exits with the code of the design."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command line.
+
+    Args:
+        arguments: Without the name of the program.
+
+    Returns:
+        0 done, 1 error, 2 bad usage, 3 budget not met, 4 device unreachable, 5 numerics out of tolerance,
+        130 interrupted.
+    """
+    try:
+        return app(args=arguments, prog_name="hwtickets", standalone_mode=False) or 0
+    except HwticketsError as error:
+        return _fail(str(error), error.exit_code)
+    except _ParseError as error:
+        return _fail(_advice(error), UsageError.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"error: {text}", file=sys.stderr)
+    return code
+
+
+def _advice(error: Any) -> str:
+    text = " ".join(error.format_message().split()).rstrip(".") + "."
+    context = error.ctx
+    if context is None:
+        return text
+    see = f"See '{context.command_path} --help'."
+    if not hasattr(error, "possibilities"):
+        return f"{text} {see}"
+    options = [option for parameter in context.command.params for option in parameter.opts]
+    close = nearest(error.option_name, options)
+    return f"unknown option '{error.option_name}'{f'; did you mean {close!r}?' if close else '.'} {see}"

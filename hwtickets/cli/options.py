@@ -1,0 +1,130 @@
+"""The options that several verbs share, and how they become a configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwtickets.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from hwtickets.config import SearchConfig, SupernetConfig
+
+
+def _defaults_from(context: typer.Context, file: Path | None) -> Path | None:
+    """Makes the values of a YAML file the defaults of the verb's options."""
+    from hwtickets.config import read_yaml
+
+    if file is None or context.resilient_parsing:
+        return file
+    values = {key.replace("-", "_"): value for key, value in read_yaml(file, "configuration").items()}
+    # The names of options, not of arguments, without those that make no sense in a file.
+    options = [
+        parameter.name for parameter in context.command.params if parameter.param_type_name == "option"
+    ]
+    known = [name for name in options if name not in ("help", "config", "as_json")]
+    for key in values:
+        if key not in known:
+            raise unknown("key", key, known, where=f" in {file}")
+    context.default_map = values
+    return file
+
+
+Device = Annotated[str, typer.Option(help="Device whose latency counts; see 'hwtickets devices list'.")]
+OptionalDevice = Annotated[
+    str | None, typer.Option("--device", help="Device whose latency counts (default: cpu).")
+]
+Latency = Annotated[str | None, typer.Option(help="Latency budget: 8ms, 900us, 40% of the dense network.")]
+Macs = Annotated[str | None, typer.Option(help="Budget of multiply-accumulates: 300M, 40%.")]
+Size = Annotated[str | None, typer.Option(help="Budget of the deployed file: 2MB, 500kB, 40%.")]
+Params = Annotated[str | None, typer.Option(help="Budget of parameters: 1.5M, 40%.")]
+Supernet = Annotated[str | None, typer.Option(help="Network that is searched (default: mobile).")]
+Sizes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A size of the supernet; repeat it for more."),
+]
+Resolution = Annotated[
+    int | None, typer.Option(help="Side of the images in pixels (default: that of the data).")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random (default: 0).")]
+OptionalPrecision = Annotated[
+    str | None, typer.Option("--precision", help="Precision of the deployed network (default: fp32).")
+]
+Precision = Annotated[str, typer.Option(help="Precision of the deployed network.")]
+Task = Annotated[str | None, typer.Option(help="What is learnt (default: classification).")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="fashion-mnist-small, fashion-mnist:DIR, cifar10:DIR or folder:DIR (default: the first)."
+    ),
+]
+OutputDir = Annotated[
+    Path | None, typer.Option(help="Where the results go (default: a new folder under runs/).")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+SearchFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="YAML file with the keys of a search; options win."),
+]
+# Its callback does all the work; a verb that takes it needs no more than the parameter.
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        callback=_defaults_from,
+        help="YAML file with the same keys as the options; options win.",
+    ),
+]
+
+
+def search_config(
+    file: Path | None,
+    budgets: dict[str, str | None],
+    supernet: str | None,
+    sizes: Sequence[str] | None,
+    **options: Any,
+) -> SearchConfig:
+    """The configuration of a search: the file's values, replaced by every option that was given."""
+    from hwtickets.config import load_config
+
+    given = {key: value for key, value in options.items() if value is not None}
+    kept = {metric: text for metric, text in budgets.items() if text is not None}
+    architecture = _supernet(supernet, sizes)
+    return load_config(
+        file,
+        {
+            **given,
+            **({"budgets": kept} if kept else {}),
+            **({"supernet": architecture} if architecture else {}),
+        },
+    )
+
+
+def supernet_config(supernet: str | None, sizes: Sequence[str] | None) -> SupernetConfig:
+    """The supernet that `--supernet` and `--set` ask for."""
+    from hwtickets.config import parse_supernet
+
+    return parse_supernet(_supernet(supernet, sizes))
+
+
+def _supernet(name: str | None, sizes: Sequence[str] | None) -> dict[str, Any]:
+    parsed = dict(_size(text) for text in sizes or ())
+    return {**({"name": name} if name else {}), **({"sizes": parsed} if parsed else {})}
+
+
+def _size(text: str) -> tuple[str, Any]:
+    key, found, value = text.partition("=")
+    if not found or not key.strip():
+        raise UsageError(f"'--set {text}' is not KEY=VALUE; write it as --set expand_ratio=4")
+    try:
+        return key.strip().replace("-", "_"), json.loads(value)
+    except ValueError:
+        raise UsageError(
+            f"'--set {text}': the value is not a number or a list; write it as --set kernel_sizes=[3,5]"
+        ) from None

@@ -1,0 +1,75 @@
+"""`hwtickets profile`: what a search space costs on a device, and whether a budget can be kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hwtickets.budgets import format_amount
+from hwtickets.cli import options
+from hwtickets.cli.printing import print_fields, print_json
+from hwtickets.cli.sessions import interruptible
+from hwtickets.errors import BudgetError
+
+NAME = "profile"
+EXAMPLE = "hwtickets profile --device cpu --latency 40% --data fashion-mnist-small"
+
+
+def run(
+    config: options.SearchFile = None,
+    device: options.OptionalDevice = None,
+    latency: options.Latency = None,
+    macs: options.Macs = None,
+    size: options.Size = None,
+    params: options.Params = None,
+    task: options.Task = None,
+    data: options.Data = None,
+    resolution: options.Resolution = None,
+    supernet: options.Supernet = None,
+    sizes: options.Sizes = None,
+    precision: options.OptionalPrecision = None,
+    seed: options.Seed = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say what the search space costs on the device and whether the budgets can be kept; train nothing."""
+    from hwtickets.progress import Progress
+
+    resolved = options.search_config(
+        config,
+        {"latency": latency, "macs": macs, "size": size, "params": params},
+        supernet,
+        sizes,
+        device=device,
+        task=task,
+        data=data,
+        resolution=resolution,
+        precision=precision,
+        seed=seed,
+    )
+    with interruptible():
+        from hwtickets import api
+
+        result = api.profile(resolved, Progress())
+    if as_json:
+        print_json(result)
+    else:
+        _show(result)
+    _check(result["budgets"])
+
+
+def _show(result: dict[str, Any]) -> None:
+    print_fields({key: value for key, value in result.items() if key not in ("budgets", "costliest")})
+    for budget in result["budgets"]:
+        limit = format_amount(budget["metric"], budget["limit"])
+        feasible = "can be kept" if budget["feasible"] else "cannot be kept"
+        print(f"{budget['metric']} budget {budget['text']} (at most {limit}): {feasible}")
+    for block in result["costliest"]:
+        print(f"  {block['block']}: {format_amount('latency', block['ms'])}, {100 * block['share']:.0f} %")
+
+
+def _check(budgets: list[dict[str, Any]]) -> None:
+    for budget in budgets:
+        if not budget["feasible"]:
+            asked, nearest = budget["text"], format_amount(budget["metric"], budget["nearest"])
+            raise BudgetError(
+                f"{budget['metric']} budget {asked} cannot be kept; the nearest feasible one is {nearest}"
+            )

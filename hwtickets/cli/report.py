@@ -1,0 +1,31 @@
+"""`hwtickets report`: one page about one or several runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwtickets.cli import options
+from hwtickets.cli.printing import print_json
+from hwtickets.cli.sessions import interruptible
+
+NAME = "report"
+EXAMPLE = "hwtickets report runs/demo runs/demo-2 --output-dir runs/both"
+
+
+def run(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Output folders of searches.")],
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Where the page goes (default: the first run).")
+    ] = None,
+    config: options.File = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write one page about one or several runs: latency against accuracy, measured."""
+    with interruptible():
+        from hwtickets import api
+
+        page = api.report(runs, output_dir)
+    print_json({"report_html": page}) if as_json else print(f"report: {page}")

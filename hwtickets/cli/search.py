@@ -1,0 +1,126 @@
+"""`hwtickets search`: train once, draw the ticket that keeps the budget, export it and measure it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwtickets.cli import options
+from hwtickets.cli.printing import print_fields, print_json
+from hwtickets.cli.sessions import interruptible, resume_command, run_folder, this_command
+from hwtickets.errors import BudgetError
+
+if TYPE_CHECKING:
+    from hwtickets.config import SearchConfig
+
+NAME = "search"
+EXAMPLE = "hwtickets search --device cpu --latency 40% --data fashion-mnist-small --output-dir runs/first"
+
+
+def run(
+    config: options.SearchFile = None,
+    device: options.OptionalDevice = None,
+    latency: options.Latency = None,
+    macs: options.Macs = None,
+    size: options.Size = None,
+    params: options.Params = None,
+    task: options.Task = None,
+    data: options.Data = None,
+    resolution: options.Resolution = None,
+    supernet: options.Supernet = None,
+    sizes: options.Sizes = None,
+    precision: options.OptionalPrecision = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the training data (default: 8).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step (default: 128).")] = None,
+    seed: options.Seed = None,
+    price: Annotated[
+        str | None, typer.Option(help="What training is priced by: latency or macs (default: latency).")
+    ] = None,
+    sparsity: Annotated[
+        float | None, typer.Option(help="Share of the weights masked besides, unstructured (default: 0).")
+    ] = None,
+    reactivation: Annotated[
+        str | None,
+        typer.Option(help="Masked weights may come back: after-prune or none (default: after-prune)."),
+    ] = None,
+    compare: Annotated[
+        list[str] | None, typer.Option(help="Another price to search with, for comparison: macs.")
+    ] = None,
+    no_baseline: Annotated[
+        bool, typer.Option("--no-baseline", help="Do not train the dense network for comparison.")
+    ] = False,
+    output_dir: options.OutputDir = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the output folder.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, say what would be done, train nothing.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train once, draw the ticket that keeps the budget, export it and measure it on the device."""
+    resolved = options.search_config(
+        config,
+        {"latency": latency, "macs": macs, "size": size, "params": params},
+        supernet,
+        sizes,
+        device=device,
+        task=task,
+        data=data,
+        resolution=resolution,
+        precision=precision,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        price=price,
+        sparsity=sparsity,
+        reactivation=reactivation,
+        compare=compare or None,
+        baseline=False if no_baseline else None,
+    )
+    folder = output_dir or run_folder(config.stem if config else NAME, resume)
+    search(resolved, folder, resume, dry_run, as_json)
+
+
+def search(config: SearchConfig, folder: Path, resume: bool, dry_run: bool, as_json: bool) -> None:
+    """Searches and prints the verdict and the path of the report.
+
+    Raises:
+        BudgetError: The ticket misses a budget as measured; the nearest one is there all the same.
+    """
+    from hwtickets.progress import Progress
+
+    with interruptible(resume_command(folder)):
+        from hwtickets import api
+
+        result = api.search(
+            config=config,
+            output_dir=folder,
+            resume=resume,
+            dry_run=dry_run,
+            progress=Progress(api.search_stages(config)),
+            command=this_command(sys.argv[1:]),
+        )
+    if as_json:
+        print_json(result)
+    elif dry_run:
+        print_fields(result)
+    else:
+        _show(result)
+    if not result.get("kept", True):
+        raise BudgetError(f"no ticket kept the budget as measured; the nearest one is in {folder}")
+
+
+def _show(result: dict[str, Any]) -> None:
+    from hwtickets.report.networks import list_networks
+    from hwtickets.report.schema import read_report
+    from hwtickets.report.wording import verdict
+
+    document = read_report(
+        {key: value for key, value in result.items() if key not in ("kept", "report_html")}
+    )
+    print(verdict(document.runs[0], list_networks(document)))
+    print(f"report: {result['report_html']}")

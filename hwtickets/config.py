@@ -1,0 +1,199 @@
+"""Configurations: what a search is asked for, from a YAML file and the options of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from hwtickets.budgets import METRICS, parse_budget
+from hwtickets.errors import HwticketsError, UsageError, unknown
+from hwtickets.files import read_text
+from hwtickets.resources import resource_dir
+
+Share = Annotated[float, Field(ge=0, le=1)]
+_Model = TypeVar("_Model", bound="_Config")
+
+
+class _Config(BaseModel):
+    # `latency: 8` is a number to YAML; as text it is a budget without a unit, which has its own message.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, coerce_numbers_to_str=True)
+
+
+class SupernetConfig(_Config):
+    """Which supernet is searched, and its sizes (keyword arguments that `supernets` checks)."""
+
+    name: str = "mobile"
+    sizes: dict[str, Any] = {}
+
+
+class SearchConfig(_Config):
+    """Everything a search depends on; the same keys as the options of `hwtickets search`.
+
+    Attributes:
+        task: What is learnt.
+        data: The data set, as KIND or KIND:FOLDER.
+        resolution: Side of the images in pixels; None for the data set's own.
+        supernet: The network that is searched.
+        device: The device whose latency counts.
+        precision: The precision of the deployed network.
+        budgets: Metric to limit, e.g. {"latency": "40%"}; all must hold.
+        price: What the penalty of training is priced by.
+        epochs: Passes over the training data.
+        batch_size: Images a step.
+        learning_rate: Peak of the schedule.
+        weight_decay: L2 penalty of the weights.
+        label_smoothing: Share of the label spread over all classes.
+        seed: Of everything random.
+        sparsity: Share of the weights masked unstructured.
+        reactivation: Whether masked weights may come back after a pruning step.
+        floor: Channels every block keeps in at least one branch; 0: a block may vanish.
+        layer_floor: Share of the weights that an unstructured mask leaves in every layer.
+        finetune_share: Share of `epochs` spent on the drawn ticket.
+        finetune_rate: Peak learning rate of that, as a share of `learning_rate`.
+        shrinks: How often the supernet is shrunk on the way to the budget.
+        ema_decay: Of the averaged weights, a step.
+        importance: What a channel's value is measured by.
+        baseline: Whether the dense network is trained for comparison.
+        compare: Other prices that are searched with, for comparison.
+        max_draws: Draws of the closed loop.
+        tolerance: How far under the budget a ticket may stay, as a share.
+        threads: CPU threads of training; None for torch's own choice.
+    """
+
+    task: str = "classification"
+    data: str = "fashion-mnist-small"
+    resolution: int | None = Field(None, ge=8)
+    supernet: SupernetConfig = SupernetConfig()
+    device: str = "cpu"
+    precision: str = "fp32"
+    budgets: dict[str, str] = Field(min_length=1)
+    price: Literal["latency", "macs"] = "latency"
+    epochs: float = Field(8, gt=0)
+    batch_size: int = Field(128, ge=2)
+    learning_rate: float = Field(0.2, gt=0)
+    weight_decay: float = Field(5e-4, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    seed: int = Field(0, ge=0, lt=2**63)
+    sparsity: float = Field(0.0, ge=0, lt=1)
+    reactivation: Literal["none", "after-prune"] = "after-prune"
+    floor: int = Field(0, ge=0)
+    layer_floor: Share = 0.05
+    finetune_share: Share = 0.5
+    finetune_rate: float = Field(0.75, gt=0)
+    shrinks: int = Field(8, ge=0)
+    ema_decay: float = Field(0.98, ge=0, lt=1)
+    importance: Literal["taylor", "bn-scale"] = "taylor"
+    baseline: bool = True
+    compare: list[Literal["macs"]] = []
+    max_draws: int = Field(5, ge=1)
+    tolerance: Share = 0.03
+    threads: int | None = Field(None, ge=1)
+
+    @field_validator("budgets")
+    @classmethod
+    def _readable(cls, budgets: dict[str, str]) -> dict[str, str]:
+        for metric, text in budgets.items():
+            parse_budget(metric, text)
+        return budgets
+
+
+def load_config(file: Path | None, overrides: Mapping[str, Any]) -> SearchConfig:
+    """The configuration of a search.
+
+    Args:
+        file: A YAML file, or None for the defaults. It may spell keys as the options do ("latency: 40%",
+            "supernet: mobile", "batch-size: 64").
+        overrides: Keys that replace those of the file; the keys of `budgets` and `supernet` one by one, and
+            another supernet name drops the sizes of the file's.
+
+    Raises:
+        UsageError: A key is unknown (the nearest is named), or a value is out of range.
+        HwticketsError: The file is missing or damaged.
+    """
+    values = {} if file is None else _spelled_out(read_yaml(file, "configuration"))
+    where = "" if file is None else f" in {file}"
+    return _checked(SearchConfig, _merged(values, overrides), where)
+
+
+def parse_supernet(values: Mapping[str, Any]) -> SupernetConfig:
+    """The supernet's configuration from plain values; errors as in `load_config`."""
+    return _checked(SupernetConfig, values, "")
+
+
+def read_yaml(path: Path, what: str) -> dict[str, Any]:
+    """The mapping in a YAML file; missing or damaged: one line that names the file and `what` it is."""
+    text = read_text(path, what)
+    try:
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise HwticketsError(f"the {what} {path} is damaged: {reason}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise HwticketsError(f"the {what} {path} is damaged: it is not a list of 'key: value'")
+    return values
+
+
+def named_config(name: str) -> Path:
+    """The file of a configuration that ships with hwtickets ("demo")."""
+    known = {path.stem: path for path in resource_dir("configs").glob("*.yaml")}
+    if name not in known:
+        raise unknown("configuration", name, known)
+    return known[name]
+
+
+def _spelled_out(values: Mapping[str, Any]) -> dict[str, Any]:
+    budgets = {metric: values[metric] for metric in METRICS if metric in values}
+    spelled = {key.replace("-", "_"): value for key, value in values.items() if key not in budgets}
+    if budgets:
+        spelled["budgets"] = _joined(spelled.get("budgets"), budgets)
+    if isinstance(spelled.get("supernet"), str):
+        spelled["supernet"] = {"name": spelled["supernet"]}
+    return spelled
+
+
+def _merged(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    asked = _supernet_name(overrides)
+    if asked is not None and asked != (_supernet_name(values) or SupernetConfig().name):
+        values = {**values, "supernet": {}}
+    return {**values, **{key: _joined(values.get(key), value) for key, value in overrides.items()}}
+
+
+def _joined(old: Any, new: Any) -> Any:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return {**old, **{key: _joined(old.get(key), value) for key, value in new.items()}}
+
+
+def _supernet_name(values: Mapping[str, Any]) -> Any:
+    supernet = values.get("supernet")
+    return supernet.get("name") if isinstance(supernet, dict) else None
+
+
+def _checked(model: type[_Model], values: Mapping[str, Any], where: str) -> _Model:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _first_fault(model, error.errors()[0], where) from error
+
+
+def _first_fault(model: type[BaseModel], fault: ErrorDetails, where: str) -> UsageError:
+    place = fault["loc"]
+    key = ".".join(str(part) for part in place)
+    if fault["type"] == "extra_forbidden":
+        return unknown("key", key, _siblings(model, place), where)
+    if place == ("budgets",) and fault["type"] in ("missing", "too_short"):
+        return UsageError(f"no budget is given{where}; add one, e.g. --latency 8ms or --latency 40%")
+    return UsageError(f"'{key}'{where} is not right: {fault['msg']} (given: {fault['input']!r})")
+
+
+def _siblings(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    if place[0] == "supernet" and len(place) > 1:
+        return [f"supernet.{name}" for name in SupernetConfig.model_fields]
+    return list(model.model_fields)

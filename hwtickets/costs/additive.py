@@ -1,0 +1,55 @@
+"""Costs that are a sum over the operators of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from hwtickets.space.operators import Operator, OperatorGraph, OperatorSpec
+
+
+@dataclass(frozen=True)
+class AdditiveCost:
+    """`base + sum over operators`.
+
+    Attributes:
+        metric: "latency", "macs", "params" or "size"; the metric of the budgets that it answers.
+        unit: Unit of the values: "ms", "MACs", "parameters" or "bytes".
+        base: What a network without operators costs.
+        of: Cost of one operator.
+        deployed: Whether the deployed form of a block counts (latency, size) or its plain form (MACs, parameters:
+            zero-padded kernels are not work that the network asks for).
+    """
+
+    metric: str
+    unit: str
+    base: float
+    of: Callable[[OperatorSpec], float]
+    deployed: bool = True
+
+    def operators(self, operators: Iterable[Operator]) -> float:
+        """Cost of some operators, without the base."""
+        return sum(self.of(operator.spec) for operator in operators)
+
+    def graph(self, graph: OperatorGraph) -> float:
+        """Cost of a whole network."""
+        return self.base + self.operators(graph)
+
+
+def macs_cost() -> AdditiveCost:
+    """Multiply-accumulates at batch 1, every block in its plain form."""
+    return AdditiveCost("macs", "MACs", 0.0, lambda spec: float(spec.macs), deployed=False)
+
+
+def params_cost() -> AdditiveCost:
+    """Weights and biases, batch norm folded, every block in its plain form."""
+    return AdditiveCost("params", "parameters", 0.0, lambda spec: float(spec.params), deployed=False)
+
+
+def size_cost(bytes_per_weight: int = 4) -> AdditiveCost:
+    """Bytes of the deployed weights.
+
+    Args:
+        bytes_per_weight: 4 for fp32.
+    """
+    return AdditiveCost("size", "bytes", 0.0, lambda spec: float(spec.params * bytes_per_weight))

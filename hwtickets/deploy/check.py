@@ -1,0 +1,93 @@
+"""Running a bundle on a device: numerics, latency, and where the time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hwtickets.deploy.bundle import Bundle
+from hwtickets.deploy.numerics import Numerics, compare_outputs
+from hwtickets.deploy.onnx_export import block_of
+from hwtickets.devices.profile import DeviceProfile
+from hwtickets.runtimes import Timing, load, node_times, paired_ratio, time_interleaved
+from hwtickets.runtimes.profiling import original_name
+
+OVERHEAD = "session overhead"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Networks timed side by side.
+
+    Attributes:
+        timings: Timing by name.
+        ratios: Median of the paired ratio to the reference and its 95 % interval, by name.
+    """
+
+    timings: dict[str, Timing]
+    ratios: dict[str, tuple[float, float, float]]
+
+
+def verify_bundle(bundle: Bundle, device: DeviceProfile, images: int | None = None) -> tuple[Numerics, float]:
+    """Compares a bundle on a device with PyTorch.
+
+    Args:
+        bundle: The bundle.
+        device: Where to run.
+        images: How many of its samples; all by default.
+
+    Returns:
+        The comparison, and the share of right answers in percent on the same images.
+    """
+    session = load(bundle.model_path, device.threads)
+    inputs = bundle.samples.inputs[:images]
+    actual = np.concatenate([session.run({"x": image[None]})[0] for image in inputs])
+    numerics = compare_outputs(bundle.expected[:images], actual, bundle.facts["precision"])
+    right = float((actual.argmax(1) == bundle.samples.labels[:images]).mean())
+    return numerics, 100 * right
+
+
+def measure(
+    models: Mapping[str, Path], reference: str, device: DeviceProfile, runs: int, image: np.ndarray
+) -> Measurement:
+    """Times models interleaved with one another on one real image.
+
+    Args:
+        models: ONNX files by name.
+        reference: Name of the model that the ratios are taken to.
+        device: Where to run.
+        runs: Timed runs of each.
+        image: One input, shape (1, channels, height, width).
+    """
+    sessions = {name: load(path, device.threads) for name, path in models.items()}
+    timings = time_interleaved(sessions, {"x": image}, runs)
+    ratios = {name: paired_ratio(timing, timings[reference]) for name, timing in timings.items()}
+    return Measurement(timings, ratios)
+
+
+def block_times(model: Path, device: DeviceProfile, image: np.ndarray, latency_ms: float) -> list[dict[str, float | str]]:
+    """Where the time of a model goes.
+
+    Profiling slows every node down; what the profile says is scaled where it exceeds the latency, and what is missing
+    is the session's own overhead. The parts sum to the latency.
+
+    Args:
+        model: The ONNX file.
+        device: Where to run.
+        image: One input.
+        latency_ms: The model's measured latency without profiling.
+    """
+    totals: dict[str, float] = {}
+    last = "stem"
+    for node, time in node_times(model, {"x": image}, threads=device.threads).items():
+        name = original_name(node)
+        # Nodes that the runtime inserted (layout changes) have no scope of ours: they serve what ran before.
+        last = block_of(name) if "/" in name else last
+        totals[last] = totals.get(last, 0.0) + time.mean_ms
+    profiled = sum(totals.values())
+    scale = min(1.0, latency_ms / profiled)
+    parts: list[dict[str, float | str]] = [{"name": name, "ms": ms * scale} for name, ms in totals.items()]
+    return [*parts, {"name": OVERHEAD, "ms": max(0.0, latency_ms - profiled * scale)}]

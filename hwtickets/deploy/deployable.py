@@ -1,0 +1,26 @@
+"""The network as it is deployed: every searching block in its chosen form, batch norms folded."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+from torch import nn
+
+from hwtickets.supernets.base import Supernet
+
+
+def deployable(model: Supernet, forms: Mapping[str, str]) -> nn.Module:
+    """An inference-only copy that computes the same.
+
+    Args:
+        model: The network.
+        forms: Deployed form by block; "split" where missing.
+    """
+    copied = copy.deepcopy(model).eval()
+    for name, block in list(copied.searching_blocks()):
+        parent, _, child = name.rpartition(".")
+        copied.get_submodule(parent).register_module(child, block.deployed(forms.get(name, "split")))
+    for parameter in copied.parameters():
+        parameter.requires_grad_(False)
+    return copied.eval()

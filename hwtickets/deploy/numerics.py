@@ -1,0 +1,50 @@
+"""Whether a deployed network computes what the trained one computes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+#: Largest error that counts as the same network, as a share of the largest reference output, by precision.
+TOLERANCES = {"fp32": 1e-4}
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """A comparison over images.
+
+    Attributes:
+        images: How many images were compared.
+        max_abs_error: Largest difference of an output.
+        max_rel_error: The same as a share of the largest reference output.
+        top1_agreement: Share of images with the same first class.
+        tolerance: Largest `max_rel_error` that is accepted.
+    """
+
+    images: int
+    max_abs_error: float
+    max_rel_error: float
+    top1_agreement: float
+    tolerance: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the error is within the tolerance; not a number is not."""
+        return self.max_rel_error <= self.tolerance
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, JSON-able."""
+        return asdict(self)
+
+
+def compare_outputs(expected: Array, actual: Array, precision: str) -> Numerics:
+    """Compares outputs of shape (images, classes) with the reference."""
+    difference = float(np.abs(expected.astype(np.float64) - actual).max())
+    largest = max(float(np.abs(expected).max()), 1e-12)
+    agreement = float((expected.argmax(1) == actual.argmax(1)).mean())
+    return Numerics(len(expected), difference, difference / largest, agreement, TOLERANCES[precision])

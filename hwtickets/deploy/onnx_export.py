@@ -1,0 +1,100 @@
+"""Export to ONNX: one file, stated opset, node names that lead back to the blocks."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+from hwtickets import files
+from hwtickets.errors import HwticketsError
+
+OPSET = 18
+_SCOPES = "pkg.torch.onnx.name_scopes"
+
+
+def export_onnx(model: nn.Module, input_shape: tuple[int, int, int], path: Path, metadata: Mapping[str, str]) -> None:
+    """Writes a network as ONNX, batch 1, input "x", output "y".
+
+    Args:
+        model: A deployable network.
+        input_shape: Channels, height and width (pixels) of one input.
+        path: The file to write.
+        metadata: Texts that travel inside the model.
+
+    Raises:
+        HwticketsError: The exporter wrote another opset than asked for (it does so without failing).
+    """
+    proto = _exported(model, torch.zeros(1, *input_shape))
+    _name_nodes(proto)
+    _use_global_pooling(proto)
+    proto = _slimmed(proto)
+    opset = next(entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
+    if opset != OPSET:
+        raise HwticketsError(f"ONNX export: the exporter wrote opset {opset} instead of {OPSET}; pin another torch")
+    del proto.metadata_props[:]
+    for key, value in metadata.items():
+        proto.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(proto)
+    files.write_bytes(path, proto.SerializeToString())
+
+
+def block_of(node: str) -> str:
+    """The part of the network that a node name, as written here, belongs to: "blocks.3", "stem", "head"."""
+    scope = node.split("/")[0].split(".")
+    return ".".join(scope[:2]) if len(scope) > 1 and scope[1].isdigit() else scope[0]
+
+
+def _exported(model: nn.Module, x: torch.Tensor) -> onnx.ModelProto:
+    # The exporter reports its own progress and other packages' absence; none of it is the user's business.
+    noisy = logging.getLogger("torch.onnx")
+    level = noisy.level
+    noisy.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model, (x,), dynamo=True, input_names=["x"], output_names=["y"], opset_version=OPSET, verbose=False
+            )
+    finally:
+        noisy.setLevel(level)
+    assert program is not None
+    return program.model_proto
+
+
+def _name_nodes(proto: onnx.ModelProto) -> None:
+    """Names every node "<scope>/<number>_<operator>" after the module that it comes from."""
+    for number, node in enumerate(proto.graph.node):
+        scopes = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "[]")
+        inner = [scope for scope in ast.literal_eval(scopes)[:-1] if scope]
+        node.name = f"{inner[-1] if inner else 'other'}/{number}_{node.op_type}"
+        del node.metadata_props[:]
+
+
+def _use_global_pooling(proto: onnx.ModelProto) -> None:
+    """Turns a mean over both pixel axes into GlobalAveragePool, which runtimes keep in their blocked layout."""
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    for node in proto.graph.node:
+        if node.op_type != "ReduceMean" or len(node.input) != 2 or node.input[1] not in constants:
+            continue
+        keeps = next((attribute.i for attribute in node.attribute if attribute.name == "keepdims"), 1)
+        if keeps and sorted(int(axis) % 4 for axis in constants[node.input[1]]) == [2, 3]:
+            node.op_type = "GlobalAveragePool"
+            del node.input[1], node.attribute[:]
+
+
+def _slimmed(proto: onnx.ModelProto) -> onnx.ModelProto:
+    import onnxslim
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        slimmed = onnxslim.slim(proto)
+    assert isinstance(slimmed, onnx.ModelProto)
+    return slimmed

@@ -1,0 +1,63 @@
+"""Sample images that travel with a ticket and its bundle."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hwtickets import files
+from hwtickets.errors import HwticketsError
+from hwtickets.tasks.task import Task
+
+#: Samples are as many as fit, at least 8: enough for a check, little to carry.
+LARGEST_BYTES, MOST_SAMPLES = 4_000_000, 256
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs as the network sees them.
+
+    Attributes:
+        inputs: Normalised images, fp32, shape (images, channels, height, width).
+        labels: Class of every image.
+    """
+
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    @staticmethod
+    def of(task: Task) -> Samples:
+        """The first validation images of a task."""
+        image_bytes = 4 * int(np.prod(task.input_shape))
+        count = max(8, min(MOST_SAMPLES, LARGEST_BYTES // image_bytes))
+        x, labels = next(iter(task.validation_batches(count)))
+        return Samples(x.contiguous().numpy(), labels.numpy())
+
+    def save(self, path: Path, **arrays: NDArray[np.float32]) -> None:
+        """Writes them, and further arrays by name, as a compressed npz without pickles."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, inputs=self.inputs, labels=self.labels, **arrays)  # type: ignore[arg-type]
+        files.write_bytes(path, buffer.getvalue())
+
+    def outputs_of(self, model: torch.nn.Module) -> NDArray[np.float32]:
+        """Outputs of a PyTorch network, shape (images, classes)."""
+        with torch.no_grad():
+            outputs: NDArray[np.float32] = model(torch.from_numpy(self.inputs)).numpy()
+        return outputs
+
+
+def read_samples(path: Path) -> tuple[Samples, dict[str, NDArray[np.float32]]]:
+    """The samples of a file and the further arrays in it; a damaged file is one line."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        return Samples(arrays.pop("inputs"), arrays.pop("labels")), arrays
+    except FileNotFoundError as error:
+        raise HwticketsError(f"there are no samples at {path}; export the ticket again") from error
+    except Exception as error:  # np.load raises whatever the damaged bytes lead it to.
+        raise HwticketsError(f"the samples {path} are damaged ({type(error).__name__}); export the ticket again") from error

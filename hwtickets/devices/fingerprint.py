@@ -1,0 +1,68 @@
+"""Fingerprints: what a latency depends on besides the network."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping
+
+from hwtickets.devices.processor import cpu_flags, cpu_model
+from hwtickets.devices.profile import DeviceProfile
+
+#: Extensions that the kernels of CPU runtimes choose by.
+_FLAGS_OF_INTEREST = (
+    "avx",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_tile",
+    "asimd",
+    "asimddp",
+    "sve",
+)
+#: Latencies are comparable where these agree; the other fields are kept for the reader.
+_DECISIVE = ("device", "cpu", "flags", "runtime", "threads", "precision")
+
+
+def fingerprint(profile: DeviceProfile, precision: str = "fp32") -> dict[str, str]:
+    """Everything that a latency measured now on this device depends on, as readable texts."""
+    flags = cpu_flags()
+    return {
+        "device": profile.name,
+        "cpu": cpu_model(),
+        "flags": " ".join(flag for flag in _FLAGS_OF_INTEREST if flag in flags),
+        "cores": str(os.cpu_count()),
+        "os": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "runtime": f"{profile.runtime} {_version(profile.runtime)}",
+        "threads": str(profile.threads),
+        "precision": precision,
+    }
+
+
+def fingerprint_id(found: Mapping[str, str]) -> str:
+    """A short name of a fingerprint; equal where latencies are comparable."""
+    decisive = [found.get(key, "") for key in _DECISIVE]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:10]
+
+
+def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """What differs between two fingerprints, one readable line a field, e.g. "runtime: a 1.2 -> a 1.3"."""
+    keys = [*one, *(key for key in other if key not in one)]
+    return [
+        f"{key}: {one.get(key, 'unknown')} -> {other.get(key, 'unknown')}"
+        for key in keys
+        if one.get(key) != other.get(key)
+    ]
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

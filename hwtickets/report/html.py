@@ -1,0 +1,176 @@
+"""The report as one HTML file: style, charts and library inside, readable offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from hwtickets.report import figures
+from hwtickets.report.html_parts import absent, badge, card, chart, facts, grid, legend, pair, table, tied
+from hwtickets.report.networks import Network, budget_limits, list_networks, of_run, quality_split
+from hwtickets.report.schema import Document, Run
+from hwtickets.report.tables import (
+    NETWORKS_HINT,
+    accuracy_of_table,
+    blocks_table,
+    budgets_table,
+    draws_table,
+    facts_table,
+    kept_table,
+    networks_table,
+    stages_table,
+    verify_table,
+)
+from hwtickets.report.wording import NOT_MEASURED, duration, verdicts_of, when
+
+# The policy forbids every network access, whatever a name in the report contains.
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline';
+ style-src 'unsafe-inline'; img-src data: blob:">
+<title>$title</title>
+<style>
+$style</style>
+</head>
+<body>
+<main>
+$body
+</main>
+<script>$plotly</script>
+<script>
+for (const chart of document.querySelectorAll(".chart")) {
+  const figure = JSON.parse(chart.querySelector("script").textContent);
+  chart.replaceChildren();
+  Plotly.newPlot(chart, figure.data, figure.layout, {responsive: true, displayModeBar: false});
+}
+</script>
+</body>
+</html>
+""")
+
+
+def render_html(document: Document) -> str:
+    """The whole page. About 5 MB, nearly all of it plotly's script."""
+    from plotly.offline import get_plotlyjs
+
+    networks = list_networks(document)
+    body = [_head(document, networks), _overview(networks), _prediction(document, networks)]
+    several = len(document.runs) > 1
+    for run in document.runs:
+        body += [f"<h2>{escape(run.title)}</h2>"] if several else []
+        body += _run_cards(run, of_run(networks, run))
+    style = (files("hwtickets.report") / "style.css").read_text(encoding="utf-8")
+    content = "\n".join(part for part in body if part)
+    return _PAGE.substitute(title=escape(document.title), style=style, body=content, plotly=get_plotlyjs())
+
+
+def _head(document: Document, networks: Sequence[Network]) -> str:
+    about = list(dict.fromkeys(_about(run) for run in document.runs))
+    verdicts = [f'<p class="verdict">{tied(line)}</p>' for line in verdicts_of(document, networks)]
+    lines = [f'<p class="about">{escape(line)}</p>' for line in about]
+    return "\n".join([f"<header><h1>{escape(document.title)}</h1>", *lines, *verdicts, "</header>"])
+
+
+def _about(run: Run) -> str:
+    device = run.device
+    resolution = f" at {run.task.resolution} px" if run.task.resolution else ""
+    where = f"{device.name} ({device.runtime}, {device.precision})" + (
+        "" if device.measured else f", {NOT_MEASURED}"
+    )
+    parts = [f"{run.task.name} on {run.task.data}{resolution}", where, when(run.created)]
+    return " · ".join(part for part in parts if part)
+
+
+def _overview(networks: Sequence[Network]) -> str:
+    every = card("Networks", NETWORKS_HINT, table(networks_table(networks), "networks"))
+    split = quality_split(networks)
+    figure = figures.latency_accuracy(networks, split)
+    if figure is None:
+        reason = absent("no network has both a latency and an accuracy")
+        return every + card("Latency against accuracy", "", reason)
+    shown = [n for n in networks if n.accuracy(split) is not None and n.latency_ms is not None]
+    missing = ", ".join(network.name for network in networks if network not in shown)
+    marks = legend(shown, dashed="latency budget" if budget_limits(networks) else "")
+    hint = (
+        "Up and to the left is better. Bars span the 10th to the 90th percentile (under the mark where"
+        " none is seen); a hollow mark is predicted, not measured."
+    )
+    note = absent(f"{missing} ({NOT_MEASURED})") if missing else ""
+    return every + card("Latency against accuracy", hint, chart(figure) + marks + note)
+
+
+def _prediction(document: Document, networks: Sequence[Network]) -> str:
+    figure = figures.predicted_measured(networks)
+    reason = absent("no ticket has both a predicted and a measured latency")
+    hint = "Bars across: the table's expected error. Bars up and down: 10th to 90th percentile of the runs."
+    content = chart(figure) + _prediction_legend(networks) if figure else reason
+    left = card("Predicted against measured latency", hint if figure else "", content)
+    errors = "".join(dict.fromkeys(facts(accuracy_of_table(run)) for run in document.runs))
+    right = card("How far to trust a prediction", "On networks the table was not fitted on.", errors)
+    draws = table(draws_table(networks), "draws")
+    again = "Over the limit, or well under it: the prediction is corrected, and the next draw made."
+    return pair(left, right) + card("Every draw", again, draws)
+
+
+def _prediction_legend(networks: Sequence[Network]) -> str:
+    tickets = [network for network in networks if network.ticket]
+    shown = [
+        n for n in tickets if n.ticket and n.ticket.predicted_ms is not None and n.measured_ms is not None
+    ]
+    drawn_again = any(not draw.accepted for n in tickets if n.ticket for draw in n.ticket.draws)
+    return legend(shown, dashed="predicted = measured", ring="earlier draw" if drawn_again else "")
+
+
+def _run_cards(run: Run, networks: Sequence[Network]) -> list[str]:
+    return [_blocks(networks), _kept(networks), _course(run), _checks(run, networks), _origin(run)]
+
+
+def _blocks(networks: Sequence[Network]) -> str:
+    figure = figures.block_times(networks)
+    if figure is None:
+        return card("Where the time goes", "", absent("no network was profiled"))
+    timed = [network for network in networks if network.source.blocks]
+    numbers = f"<details><summary>Numbers</summary>{table(blocks_table(networks), '')}</details>"
+    hint = "Measured time of each block of the deployed network, before and after."
+    return card("Where the time goes", hint, chart(figure) + legend(timed) + numbers)
+
+
+def _kept(networks: Sequence[Network]) -> str:
+    maps = [
+        f"<h4>{badge(network)} {escape(network.name)}</h4>{table(kept_table(network.ticket), 'heat')}"
+        for network in networks
+        if network.ticket and network.ticket.units
+    ]
+    hint = "Hidden channels kept of all, for each block and kernel size. A branch at 0 is gone."
+    return card("What was kept", hint, grid(maps))
+
+
+def _course(run: Run) -> str:
+    figure = figures.search_course(run)
+    if figure is None:
+        return ""
+    hint = "Dashed: the latency budget." if figure["layout"]["shapes"] else ""
+    return card("Course of the search", hint, chart(figure))
+
+
+def _checks(run: Run, networks: Sequence[Network]) -> str:
+    total = duration(sum(stage.seconds for stage in run.stages))
+    stages = card("Stages and time", f"{total} in all.", table(stages_table(run), "bars"))
+    budgets, verified = table(budgets_table(run), ""), table(verify_table(networks), "")
+    right = card("Budgets", "", budgets) + card(
+        "Exported network against PyTorch", "On real images.", verified
+    )
+    return pair(stages, right)
+
+
+def _origin(run: Run) -> str:
+    versions, device = facts_table("Versions", run.versions), facts_table("Device", run.device.fingerprint)
+    boxes = [facts(record) for record in (versions, device) if record.rows]
+    seed = "" if run.seed is None else f'<p class="hint">Seed {run.seed}.</p>'
+    command = f"<pre>{escape(run.command)}</pre>" if run.command else ""
+    return card("Versions and device", "", grid(boxes)) + card("How to repeat it", "", seed + command)

@@ -1,0 +1,238 @@
+"""The report as data: what `report.json` may hold. Everything that was not measured is null, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hwtickets.errors import HwticketsError
+
+SCHEMA = 1
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Part(BaseModel):
+    """A part of the report; an unknown key is an error, so that a misspelt figure cannot vanish."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Task(Part):
+    """What the network is for, and how its quality is counted."""
+
+    name: Text
+    data: Text
+    metric: Text
+    metric_unit: str = "%"
+    higher_is_better: bool = True
+    resolution: Count | None = None
+    classes: list[str] | Count | None = None
+
+
+class Device(Part):
+    """Where the latencies are from; `measured` is false where they are only predicted."""
+
+    name: Text
+    runtime: Text
+    precision: Text
+    measured: bool
+    fingerprint: dict[str, Any] = {}
+
+
+class BudgetResult(Part):
+    """A budget as given ("40%"), its limit in `unit`, and the value that the ticket reached."""
+
+    metric: Literal["latency", "macs", "size", "params"]
+    text: Text
+    limit: Amount
+    unit: str
+    value: Amount | None = None
+    kept: bool | None = None
+
+
+class Latency(Part):
+    """Percentiles over `runs` measured runs, in ms; further keys (such as the clock) are kept as they are."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    p50: Amount
+    p10: Amount | None = None
+    p90: Amount | None = None
+    p99: Amount | None = None
+    runs: Count | None = None
+
+
+class Ratio(Part):
+    """Latency as a share of the dense network's, from paired runs, with its 95 % interval."""
+
+    median: Amount
+    low: Amount | None = None
+    high: Amount | None = None
+
+
+class Accuracy(Part):
+    """The task's metric, in the task's unit."""
+
+    validation: Number | None = None
+    test: Number | None = None
+    before_finetune: Number | None = None
+
+
+class BlockTime(Part):
+    """Time spent in one block of the deployed network, in ms."""
+
+    name: Text
+    ms: Amount | None = None
+
+
+class Unit(Part):
+    """How many channels of one branch the ticket keeps; `kernel` is null for a unit without one."""
+
+    name: Text
+    block: Text
+    kernel: Count | None = None
+    kept: Count
+    total: Annotated[int, Field(ge=1)]
+
+
+class Draw(Part):
+    """One drawn subnet on the way to the ticket."""
+
+    index: Count
+    predicted_ms: Amount | None = None
+    measured_ms: Amount | None = None
+    limit_ms: Amount | None = None
+    accepted: bool
+
+
+class Verification(Part):
+    """The exported network against PyTorch on real images; `top1_agreement` is a share 0..1."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    max_abs_error: Amount | None = None
+    max_rel_error: Amount | None = None
+    top1_agreement: Annotated[float, Field(ge=0, le=1)] | None = None
+    images: Count | None = None
+
+
+class Dense(Part):
+    """The supernet at full width, trained and exported like a ticket."""
+
+    label: Text = "dense"
+    latency_ms: Latency | None = None
+    accuracy: Accuracy = Accuracy()
+    macs: Amount | None = None
+    params: Count | None = None
+    size_bytes: Count | None = None
+    blocks: list[BlockTime] = []
+
+
+class Ticket(Dense):
+    """A drawn subnet; `predicted_error_ms` reaches either way, `sparsity` is a share 0..1."""
+
+    id: Text
+    label: Text
+    role: Literal["ticket", "comparison"] = "ticket"
+    price: Literal["latency", "macs"] = "latency"
+    budget_text: str = ""
+    predicted_ms: Amount | None = None
+    predicted_error_ms: Amount | None = None
+    ratio: Ratio | None = None
+    compressed_bytes: Count | None = None
+    sparsity: Annotated[float, Field(ge=0, le=1)] | None = None
+    units: list[Unit] = []
+    draws: list[Draw] = []
+    verify: Verification | None = None
+
+
+class Stage(Part):
+    """One stage of the run and the wall time that it took."""
+
+    name: Text
+    seconds: Amount
+
+
+class Table(Part):
+    """The latency table behind the predictions, with its error on networks that it was not fitted on."""
+
+    name: Text
+    rows: Count | None = None
+    error: dict[str, Any] = {}
+
+
+class HistoryPoint(Part):
+    """The state of the search after `step` optimizer steps; `latency_share` is of the dense network's."""
+
+    step: Count
+    loss: Number | None = None
+    latency_share: Amount | None = None
+    strength: Amount | None = None
+    validation: Number | None = None
+
+
+class Run(Part):
+    """One run on one device."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    title: Text
+    created: str = ""
+    task: Task
+    device: Device
+    budgets: list[BudgetResult] = []
+    seed: int | None = None
+    versions: dict[str, Any] = {}
+    command: str = ""
+    dense: Dense
+    tickets: list[Ticket] = []
+    stages: list[Stage] = []
+    table: Table | None = None
+    history: list[HistoryPoint] = []
+
+
+class Document(Part):
+    """One or several runs, shown on one page."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    title: Text
+    created: str = ""
+    runs: Annotated[list[Run], Field(min_length=1)]
+
+
+def read_report(report: Mapping[str, Any], source: str = "report") -> Document:
+    """Checks a report of one run, or a merged one (key "runs"), and gives it as one kind of document.
+
+    Args:
+        report: What `report.json` holds.
+        source: Names the report in errors, e.g. the file that it is from.
+
+    Raises:
+        HwticketsError: A key is missing, unknown or of the wrong kind, or the schema is another one.
+    """
+    version = report.get("schema")
+    if version != SCHEMA:
+        raise HwticketsError(
+            f"{source} has schema {version!r}, this hwtickets reads {SCHEMA}; write the report again"
+        )
+    try:
+        if "runs" in report:
+            return Document.model_validate(dict(report))
+        run = Run.model_validate(dict(report))
+    except ValidationError as error:
+        raise HwticketsError(
+            f"{source} is not valid: {_first_line(error)}; write the report again"
+        ) from error
+    return Document(schema=SCHEMA, title=run.title, created=run.created, runs=[run])
+
+
+def _first_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "report"
+    rest = error.error_count() - 1
+    return f"{place}: {first['msg']}" + (f" (and {rest} more)" if rest else "")

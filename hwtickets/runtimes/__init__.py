@@ -1,0 +1,9 @@
+"""Runtimes: loading a deployed network, running it and timing it."""
+
+from __future__ import annotations
+
+from hwtickets.runtimes.onnxruntime import Session, load
+from hwtickets.runtimes.profiling import node_times
+from hwtickets.runtimes.timing import Timing, paired_ratio, time_interleaved
+
+__all__ = ["Session", "Timing", "load", "node_times", "paired_ratio", "time_interleaved"]

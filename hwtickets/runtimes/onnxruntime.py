@@ -1,0 +1,85 @@
+"""ONNX Runtime on the CPU, set up so that two runs of one network take the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from hwtickets.errors import HwticketsError
+
+Array = NDArray[Any]
+
+_ERRORS_ONLY = 3
+
+
+class Session:
+    """A network that is ready to run; made by `load`.
+
+    Attributes:
+        threads: Threads that the network computes with.
+        input_names: Names of the inputs, in order.
+    """
+
+    def __init__(self, session: ort.InferenceSession, threads: int) -> None:
+        self._session = session
+        self.threads = threads
+        self.input_names: list[str] = [entry.name for entry in session.get_inputs()]
+
+    def run(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """All outputs for one set of inputs."""
+        outputs: list[Array] = self._session.run(None, inputs)
+        return outputs
+
+    def random_inputs(self, seed: int = 0) -> dict[str, Array]:
+        """Standard normal fp32 inputs of the network's shapes; a free dimension becomes 1."""
+        random = np.random.default_rng(seed)
+        shapes = {entry.name: entry.shape for entry in self._session.get_inputs()}
+        return {
+            name: random.standard_normal([size if isinstance(size, int) else 1 for size in shape]).astype(
+                np.float32
+            )
+            for name, shape in shapes.items()
+        }
+
+
+def load(model: bytes | Path, threads: int = 1) -> Session:
+    """Prepares a network for running.
+
+    Args:
+        model: A serialized ONNX model, or the file that holds one.
+        threads: Threads to compute with; with 1 the caller's own thread does all the work.
+
+    Raises:
+        HwticketsError: The model is missing, damaged or uses something that the runtime lacks.
+    """
+    return Session(create_session(model, session_options(threads)), threads)
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """The options that every session of ours runs with."""
+    options = ort.SessionOptions()
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads burn the time of whatever is measured next to them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = _ERRORS_ONLY
+    return options
+
+
+def create_session(model: bytes | Path, options: ort.SessionOptions) -> ort.InferenceSession:
+    """A bare session of the runtime; see `load` for the errors."""
+    name = str(model) if isinstance(model, Path) else "the given model"
+    if isinstance(model, Path) and not model.is_file():
+        raise HwticketsError(f"there is no model at {model}")
+    source = str(model) if isinstance(model, Path) else model
+    try:
+        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # The runtime's exceptions share no base class below Exception.
+        reason = str(error).split("\n")[0]
+        raise HwticketsError(f"ONNX Runtime cannot load {name}: {reason}; export it again") from error

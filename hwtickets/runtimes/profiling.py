@@ -1,0 +1,82 @@
+"""Where the time of one network goes, from the runtime's own profile."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hwtickets.files import read_json
+from hwtickets.runtimes.onnxruntime import Array, create_session, session_options
+
+_SUFFIX = "_kernel_time"
+_WARMUP_RUNS = 20
+_TRIMMED_SHARE = 0.2
+
+
+class NodeTime(NamedTuple):
+    """Time of one node.
+
+    Attributes:
+        op_type: What the runtime executed, e.g. "Conv".
+        mean_ms: Trimmed mean over the runs.
+    """
+
+    op_type: str
+    mean_ms: float
+
+
+def node_times(
+    model: bytes | Path, inputs: Mapping[str, Array], runs: int = 200, threads: int = 1
+) -> dict[str, NodeTime]:
+    """Times of the nodes that the runtime executes, after its own fusions.
+
+    Profiling costs time itself: 1-2 us a node are contained in every value, so the sum exceeds the network's
+    latency.
+
+    Args:
+        model: A serialized ONNX model, or the file that holds one.
+        inputs: What it is run on.
+        runs: Runs that count, after 20 that do not. The profile knows whole microseconds only, so short
+            nodes need many runs.
+        threads: Threads to compute with.
+
+    Returns:
+        Times by node name, in order of execution. Fusion renames nodes: `original_name` finds the name given
+        before.
+    """
+    with tempfile.TemporaryDirectory(prefix="hwtickets-") as folder:
+        options = session_options(threads)
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        session = create_session(model, options)
+        for _ in range(_WARMUP_RUNS + runs):
+            session.run(None, inputs)
+        events = read_json(Path(session.end_profiling()), "profile of the runtime")
+    durations_us: dict[str, list[float]] = {}
+    op_types: dict[str, str] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX):
+            name = event["name"].removesuffix(_SUFFIX)
+            durations_us.setdefault(name, []).append(event["dur"])
+            op_types[name] = event["args"]["op_name"]
+    return {
+        name: NodeTime(op_types[name], _trimmed_mean(us[_WARMUP_RUNS:]) / 1e3)
+        for name, us in durations_us.items()
+    }
+
+
+def original_name(node: str) -> str:
+    """The name of a node, or of its output, before the runtime's layout change renamed it."""
+    return re.sub(r"(_nchwc|_token_\d+)+$", "", node)
+
+
+def _trimmed_mean(values: list[float]) -> float:
+    """Mean without the lowest and highest fifth; a median of whole microseconds is a whole microsecond."""
+    ordered = np.sort(values)
+    cut = int(len(ordered) * _TRIMMED_SHARE)
+    return float(ordered[cut : len(ordered) - cut].mean())

@@ -1,0 +1,147 @@
+"""Timing of networks: interleaved, warm, and in thread CPU time where that is possible."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from hwtickets.runtimes.onnxruntime import Array
+
+#: Timed runs of one network in a row. The first run after another network finds its data evicted from the
+#: caches (up to 1.8 times slower, measured on networks of 30-150 us); it is thrown away, so that a time does
+#: not depend on the neighbours in the comparison.
+_BURST = 5
+_FEWEST_ROUNDS = 3
+_BOOTSTRAP_DRAWS = 1000
+
+
+class Runnable(Protocol):
+    """Anything that can be timed; `hwtickets.runtimes.Session` is one."""
+
+    threads: int
+
+    def run(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """Computes once."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Latencies of one network.
+
+    Attributes:
+        samples_ms: One entry a timed run, in order.
+        clock: "thread CPU time" or "wall clock".
+    """
+
+    samples_ms: list[float]
+    clock: str
+
+    @property
+    def runs(self) -> int:
+        """How many runs were timed."""
+        return len(self.samples_ms)
+
+    @property
+    def p10_ms(self) -> float:
+        """The 10th percentile."""
+        return self._percentile(10)
+
+    @property
+    def p50_ms(self) -> float:
+        """The median."""
+        return self._percentile(50)
+
+    @property
+    def p90_ms(self) -> float:
+        """The 90th percentile."""
+        return self._percentile(90)
+
+    @property
+    def p99_ms(self) -> float:
+        """The 99th percentile."""
+        return self._percentile(99)
+
+    def summary(self) -> dict[str, float | int | str]:
+        """The percentiles in ms ("p10", "p50", "p90", "p99"), "runs" and "clock"."""
+        return {
+            "p10": self.p10_ms,
+            "p50": self.p50_ms,
+            "p90": self.p90_ms,
+            "p99": self.p99_ms,
+            "runs": self.runs,
+            "clock": self.clock,
+        }
+
+    def _percentile(self, percent: float) -> float:
+        return float(np.percentile(self.samples_ms, percent))
+
+
+def time_interleaved(
+    sessions: Mapping[str, Runnable],
+    inputs: Mapping[str, Array],
+    runs: int,
+    warmup: int = 20,
+    seconds: float | None = None,
+) -> dict[str, Timing]:
+    """Times networks side by side, so that changes of the machine's speed meet all of them alike.
+
+    The networks take turns, in alternating order; in its turn a network runs once untimed and then five
+    times timed. With one thread the clock is the thread's CPU time, which other programs hardly disturb;
+    otherwise wall time.
+
+    Args:
+        sessions: Networks by name.
+        inputs: What each of them is run on.
+        runs: Timed runs of each network; rounded up to full turns.
+        warmup: Untimed runs of each network before the first turn.
+        seconds: Stop after about this long for all networks together, but not before three turns each.
+
+    Returns:
+        Timings by name; sample i of one network and sample i of another were taken close to one another.
+    """
+    single = all(session.threads == 1 for session in sessions.values())
+    clock: Callable[[], int] = time.thread_time_ns if single else time.perf_counter_ns
+    samples_ms: dict[str, list[float]] = {name: [] for name in sessions}
+    begin_s = time.perf_counter()
+    for session in sessions.values():
+        for _ in range(warmup):
+            session.run(inputs)
+    for turn in range(max(_FEWEST_ROUNDS, -(-runs // _BURST))):
+        if seconds is not None and turn >= _FEWEST_ROUNDS and time.perf_counter() - begin_s > seconds:
+            break
+        names = list(sessions) if turn % 2 else list(reversed(list(sessions)))
+        for name in names:
+            samples_ms[name] += _burst(sessions[name].run, inputs, clock)
+    label = "thread CPU time" if single else "wall clock"
+    return {name: Timing(samples, label) for name, samples in samples_ms.items()}
+
+
+def paired_ratio(one: Timing, other: Timing) -> tuple[float, float, float]:
+    """How many times as long `one` takes as `other`: median of the paired ratios and its 95 % interval.
+
+    Both must come from one call of `time_interleaved`. The interval is a bootstrap over turns, because the
+    runs of one turn are alike.
+    """
+    ratios = np.array(one.samples_ms) / np.array(other.samples_ms)
+    turns = ratios[: len(ratios) // _BURST * _BURST].reshape(-1, _BURST)
+    random = np.random.default_rng(0)
+    picks = random.integers(0, len(turns), (_BOOTSTRAP_DRAWS, len(turns)))
+    medians = np.median(turns[picks].reshape(_BOOTSTRAP_DRAWS, -1), axis=1)
+    low, high = np.percentile(medians, [2.5, 97.5])
+    return float(np.median(ratios)), float(low), float(high)
+
+
+def _burst(
+    run: Callable[[Mapping[str, Array]], list[Array]], inputs: Mapping[str, Array], clock: Callable[[], int]
+) -> list[float]:
+    run(inputs)
+    samples_ms = []
+    for _ in range(_BURST):
+        begin_ns = clock()
+        run(inputs)
+        samples_ms.append((clock() - begin_ns) / 1e6)
+    return samples_ms

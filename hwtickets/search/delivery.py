@@ -1,0 +1,249 @@
+"""Delivering a ticket: the closed loop, finetuning, export, verification and the final measurement."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hwtickets import files
+from hwtickets.deploy.bundle import read_bundle, write_bundle
+from hwtickets.deploy.check import Measurement, block_times, measure, verify_bundle
+from hwtickets.deploy.samples import Samples
+from hwtickets.errors import NumericsError
+from hwtickets.runs import RunFolder
+from hwtickets.search.closed_loop import Draw, LoopResult, close_loop
+from hwtickets.search.draw import draw_within
+from hwtickets.search.job import Job
+from hwtickets.search.points import DrawPoint
+from hwtickets.search.shrinking import Pricing
+from hwtickets.search.space_profile import SpaceProfile
+from hwtickets.search.tickets import CutNetwork, as_ticket, cut
+from hwtickets.sparsity.allocation import Allocation
+from hwtickets.sparsity.choices import PricedSpace, price_space
+from hwtickets.sparsity.mask import sparsity_of
+from hwtickets.tables.skeleton import skeleton_model
+from hwtickets.training.optimizer import LearningRate
+from hwtickets.training.plain import PlainTraining, train_plain
+
+#: Timed runs of a drawn network, and of the ticket at the end.
+DRAW_RUNS, FINAL_RUNS = 400, 1500
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be delivered.
+
+    Attributes:
+        pricing: Space, costs, budgets and the price that is paid in.
+        point: Where to draw from.
+        profile: Costs of the dense network.
+        folder: Gets `ticket/`, `bundle/` and `delivery.json`.
+        suffix: Appended to the names of the stages, e.g. " by macs".
+        finetune: Whether the drawn network is trained further.
+    """
+
+    pricing: Pricing
+    point: DrawPoint
+    profile: SpaceProfile
+    folder: Path
+    suffix: str = ""
+    finetune: bool = True
+
+
+class Delivery:
+    """Delivers one order.
+
+    Args:
+        run: The run folder.
+        job: Task, space and device.
+        order: What is wanted.
+    """
+
+    def __init__(self, run: RunFolder, job: Job, order: Order) -> None:
+        self._run, self._job, self._order = run, job, order
+        self._draws: list[Draw] = []
+        self._dense_path = _dense_model(run, job, order.profile)
+        self._samples = Samples.of(job.task)
+
+    def deliver(self) -> dict[str, Any]:
+        """Draws, measures, finetunes; repeats while the finetuned ticket misses the budget and draws are left.
+
+        Returns:
+            The ticket's entry for the report, also written to `delivery.json`.
+
+        Raises:
+            NumericsError: The exported ticket does not compute what PyTorch computes.
+        """
+        order, job = self._order, self._job
+        path = order.folder / "delivery.json"
+        if path.exists():
+            return dict(files.read_json(path, "delivery"))
+        pricing = order.pricing
+        priced = price_space(pricing.space, pricing.costs, pricing.alignment, order.point.widths, pricing.floor)
+        limits = dict(pricing.limits)
+        while True:
+            network = self._draw(priced, limits)
+            entry = self._finish(network)
+            left = job.config.max_draws - len(self._draws)
+            if entry["kept"] or left <= 0 or "latency" not in limits:
+                break
+            limits["latency"] *= 0.995 * pricing.limits["latency"] / entry["budget_ms"]
+        files.write_json(path, entry)
+        return entry
+
+    def _draw(self, priced: PricedSpace, limits: dict[str, float]) -> Allocation:
+        order, config = self._order, self._job.config
+        with self._job.progress.stage(f"draw{order.suffix}"):
+            if "latency" not in limits:
+                return draw_within(priced, order.point.scores, limits, order.pricing.price)
+            left = config.max_draws - len(self._draws)
+            result: LoopResult = close_loop(
+                priced, order.point.scores, limits, order.pricing.price, self._measure_drawn, self._report_draw, left,
+                config.tolerance,
+            )
+            return result.network
+
+    def _report_draw(self, draw: Draw) -> None:
+        draw = replace(draw, index=len(self._draws) + 1)
+        self._draws.append(draw)
+        verdict = "accepted" if draw.accepted else "over the budget" if not draw.kept else "room left"
+        self._job.progress.note(
+            f"draw {draw.index}{self._order.suffix}: predicted {draw.predicted_ms:.4f} ms,"
+            f" measured {draw.measured_ms:.4f} ms, budget {draw.limit_ms:.4f} ms: {verdict}"
+        )
+
+    def _measure_drawn(self, index: int, drawn: Allocation) -> float:
+        """Exports a drawn network and measures it beside the dense one; a resumed run takes the earlier value."""
+        known = next((c for c in self._run.candidates() if self._is_candidate(c, drawn)), None)
+        if known is not None:
+            return float(known["measured_ms"])
+        network = self._cut(drawn)
+        folder = self._order.folder / "draw"
+        self._save(network, folder)
+        score = self._job.task.score(network.model, "validation")
+        measured_ms = self._budget_ms(self._time(folder / "bundle" / "model.onnx", DRAW_RUNS))
+        self._run.candidate(
+            order=str(self._order.folder.relative_to(self._run.path)),
+            widths=drawn.widths,
+            predicted_ms=drawn.costs["latency"],
+            measured_ms=measured_ms,
+            score=score,
+            value=drawn.value,
+        )
+        return measured_ms
+
+    def _is_candidate(self, candidate: dict[str, Any], drawn: Allocation) -> bool:
+        order = str(self._order.folder.relative_to(self._run.path))
+        return candidate["order"] == order and candidate["widths"] == drawn.widths
+
+    def _cut(self, drawn: Allocation) -> CutNetwork:
+        job = self._job
+        return cut(self._order.point, drawn, job.space, job.config.supernet, job.task)
+
+    def _finish(self, drawn: Allocation) -> dict[str, Any]:
+        """Finetunes, saves, verifies and measures; the report entry of the result."""
+        order, job, progress = self._order, self._job, self._job.progress
+        network = self._cut(drawn)
+        before = job.task.score(network.model, "validation")
+        if order.finetune:
+            self._finetune(network)
+        with progress.stage(f"measure{order.suffix}"):
+            identity = self._save(network, order.folder)
+            bundle = read_bundle(order.folder / "bundle")
+            numerics, _ = verify_bundle(bundle, job.device)
+            if not numerics.ok:
+                raise NumericsError(
+                    f"{bundle.model_path}: outputs differ from PyTorch by {numerics.max_rel_error:.2g} of the largest"
+                    f" output (allowed: {numerics.tolerance:.0e}); report this model, its ticket is kept beside it"
+                )
+            timed = self._time(bundle.model_path, FINAL_RUNS)
+            budget_ms = self._budget_ms(timed)
+            kept = "latency" not in order.pricing.limits or budget_ms <= order.pricing.limits["latency"]
+            return {
+                "id": identity,
+                "kept": kept,
+                "budget_ms": budget_ms,
+                "predicted_ms": drawn.costs["latency"],
+                "latency_ms": timed.timings["ticket"].summary(),
+                "dense_latency_ms": timed.timings["dense"].summary(),
+                "ratio": dict(zip(("median", "low", "high"), timed.ratios["ticket"], strict=True)),
+                "validation": job.task.score(network.model, "validation"),
+                "before_finetune": before,
+                "macs": drawn.costs["macs"],
+                "params": sum(parameter.numel() for parameter in network.model.parameters()),
+                "size_bytes": bundle.model_path.stat().st_size,
+                "compressed_bytes": len(zlib.compress(bundle.model_path.read_bytes())),
+                "sparsity": sparsity_of(network.model),
+                "blocks": self._blocks(bundle.model_path, timed, "ticket"),
+                "dense_blocks": self._blocks(self._dense_path, timed, "dense"),
+                "widths": drawn.widths,
+                "forms": drawn.forms,
+                "costs": drawn.costs,
+                "draws": [draw.as_dict() for draw in self._draws],
+                "verify": numerics.as_dict(),
+            }
+
+    def _finetune(self, network: CutNetwork) -> None:
+        order, job = self._order, self._job
+        config, plan = job.config, job.plan
+        if plan.total == plan.search:
+            return
+        training = PlainTraining(
+            LearningRate(config.finetune_rate * config.learning_rate, plan.total, plan.search),
+            plan.search,
+            plan.total,
+            config.weight_decay,
+            config.ema_decay,
+            config.seed,
+        )
+        name = files.sha256_of(repr(sorted(network.drawn.widths.items())).encode())[:12]
+        checkpoint = order.folder / f"finetune-{name}.safetensors"
+        with job.progress.stage(f"finetune{order.suffix}", total=plan.total - plan.search, unit="step") as shown:
+            train_plain(network.model, job.task, training, network.masks, checkpoint, shown.advance)
+
+    def _save(self, network: CutNetwork, folder: Path) -> str:
+        order, job, drawn = self._order, self._job, network.drawn
+        provenance = {
+            "importance": job.config.importance,
+            "price": order.pricing.price,
+            "budgets": dict(job.config.budgets),
+            "limits": order.pricing.limits,
+            "costs": drawn.costs,
+            "value": drawn.value,
+            "point": order.point.index,
+            "seed": job.config.seed,
+            "device": job.device.name,
+            "run": self._run.path.name,
+        }
+        ticket = as_ticket(network.model, drawn, job.space, job.config.supernet, job.task, job.config.data, provenance)
+        identity = ticket.save(folder / "ticket")
+        self._samples.save(folder / "ticket" / "samples.npz")
+        write_bundle(folder / "ticket", folder / "bundle")
+        return identity
+
+    def _time(self, model: Path, runs: int) -> Measurement:
+        models = {"dense": self._dense_path, "ticket": model}
+        return measure(models, "dense", self._job.device, runs, self._samples.inputs[:1])
+
+    def _budget_ms(self, timed: Measurement) -> float:
+        """The latency that the budget is about: a share of the dense network is measured as one."""
+        budget = self._job.budgets.get("latency")
+        if budget is not None and budget.relative:
+            return timed.ratios["ticket"][0] * self._order.profile.dense["latency"]
+        return timed.timings["ticket"].p50_ms
+
+    def _blocks(self, model: Path, timed: Measurement, name: str) -> list[dict[str, float | str]]:
+        return block_times(model, self._job.device, self._samples.inputs[:1], timed.timings[name].p50_ms)
+
+
+def _dense_model(run: RunFolder, job: Job, profile: SpaceProfile) -> Path:
+    """The trained dense network where there is one; else one of the same operators with random weights."""
+    trained = run.state / "dense" / "bundle" / "model.onnx"
+    if trained.exists():
+        return trained
+    path = run.state / "dense.onnx"
+    if not path.exists():
+        files.write_bytes(path, skeleton_model(job.space.graph(job.space.dense(), profile.forms)))
+    return path

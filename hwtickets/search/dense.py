@@ -1,0 +1,39 @@
+"""The dense network: trained for as many steps as search and finetuning together, exported like a ticket."""
+
+from __future__ import annotations
+
+from hwtickets.deploy.bundle import write_bundle
+from hwtickets.deploy.samples import Samples
+from hwtickets.runs import RunFolder
+from hwtickets.search.job import Job
+from hwtickets.search.tickets import as_ticket
+from hwtickets.sparsity.allocation import Allocation
+from hwtickets.training.optimizer import LearningRate
+from hwtickets.training.plain import PlainTraining, train_plain
+
+STAGE = "dense network"
+
+
+def train_dense(run: RunFolder, job: Job, forms: dict[str, str]) -> None:
+    """Trains and exports the dense network into the run's state, unless that was done before.
+
+    Args:
+        run: The run folder.
+        job: The search under way.
+        forms: Deployed forms of the dense network: its fastest ones, to be a fair reference.
+    """
+    folder = run.state / "dense"
+    if run.stage_done(STAGE):
+        return
+    model = job.supernet()
+    config, steps = job.config, job.plan.total
+    training = PlainTraining(
+        LearningRate(config.learning_rate, steps), 0, steps, config.weight_decay, config.ema_decay, config.seed
+    )
+    with job.progress.stage(STAGE, total=steps, unit="step") as shown:
+        train_plain(model, job.task, training, {}, run.state / "dense.safetensors", shown.advance)
+    drawn = Allocation(job.space.dense(), forms, {}, 1.0)
+    provenance = {"parent": None, "seed": config.seed, "steps": steps}
+    as_ticket(model, drawn, job.space, config.supernet, job.task, config.data, provenance).save(folder / "ticket")
+    Samples.of(job.task).save(folder / "ticket" / "samples.npz")
+    write_bundle(folder / "ticket", folder / "bundle")

@@ -1,0 +1,198 @@
+"""The main job, stage by stage; every stage can be repeated after a kill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hwtickets import files
+from hwtickets.budgets import format_amount
+from hwtickets.config import SearchConfig
+from hwtickets.costs import LatencyCost
+from hwtickets.devices import fingerprint
+from hwtickets.errors import BudgetError
+from hwtickets.progress import Progress
+from hwtickets.runs import RunFolder
+from hwtickets.search.delivery import Delivery, Order
+from hwtickets.search.dense import train_dense
+from hwtickets.search.job import Job, versions
+from hwtickets.search.points import smallest_point_above
+from hwtickets.search.shrinking import Pricing, ShrinkEvent
+from hwtickets.search.space_profile import SpaceProfile, all_costs, profile_space
+from hwtickets.search.summary import summarise, ticket_entry
+from hwtickets.search.two_in_one import TwoInOne
+from hwtickets.sparsity.allocation import infeasible
+from hwtickets.tables import LatencyTable, load_table, save_table
+
+#: Stages that `Progress` counts, in order; a comparison adds its own two.
+STAGES = ("data", "latency table", "profile", "dense network", "search", "draw", "finetune", "measure", "report")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the stages before training found out.
+
+    Attributes:
+        table: Prices.
+        profile: Costs of the ends of the space, measured.
+        limits: Budgets as numbers by metric.
+    """
+
+    table: LatencyTable
+    profile: SpaceProfile
+    limits: dict[str, float]
+
+    def pricing(self, job: Job, price: str) -> Pricing:
+        """Prices corrected to the device's present speed."""
+        costs = all_costs(LatencyCost(self.table, self.profile.correction))
+        paid = price if price != "latency" or "latency" in self.limits else next(iter(self.limits))
+        return Pricing(job.space, costs, self.limits, paid, job.device.alignment, job.config.floor)
+
+
+def stages_of(config: SearchConfig) -> list[str]:
+    """Names of the stages of a run, for the progress display."""
+    names = [name for name in STAGES if config.baseline or name != "dense network"]
+    for price in config.compare:
+        place = names.index("report")
+        names[place:place] = [f"search by {price}", f"draw by {price}", f"finetune by {price}", f"measure by {price}"]
+    return names
+
+
+def prepare(job: Job) -> Prepared:
+    """Builds or finds the table, measures the ends of the space, and refuses an impossible budget.
+
+    Raises:
+        BudgetError: A budget is below the smallest network of the space; names the nearest feasible one.
+    """
+    table = job.table()
+    with job.progress.stage("profile"):
+        profile, priced = profile_space(job.space, job.device, table, job.config.floor, job.config.seed)
+    limits = profile.limits(job.budgets)
+    for metric, limit in limits.items():
+        if limit < max(profile.smallest[metric], priced.smallest(metric) if metric != "latency" else 0.0):
+            raise infeasible(priced, metric, limit)
+        if limit > profile.dense[metric]:
+            raise BudgetError(
+                f"budget {metric} {job.budgets[metric].text} is above what the dense network costs"
+                f" ({format_amount(metric, profile.dense[metric])}); there is nothing to search, deploy it as it is"
+            )
+    return Prepared(table, profile, limits)
+
+
+def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command: str) -> dict[str, Any]:
+    """Runs or resumes the main job in a run folder.
+
+    Args:
+        run: The folder, locked by the caller.
+        config: The resolved configuration.
+        progress: Where to report.
+        command: The command line, for the report.
+
+    Returns:
+        The report.
+
+    Raises:
+        BudgetError: The budget is infeasible.
+    """
+    job = Job.prepare(config, progress)
+    run.record(
+        versions=versions(), seed=config.seed, command=command, device=fingerprint(job.device, config.precision)
+    )
+    with _timed(run, "profile"):
+        prepared = _prepare(run, job)
+    if config.baseline:
+        with _timed(run, "dense network"):
+            train_dense(run, job, prepared.profile.forms)
+    entries = {config.price: _search_and_deliver(run, job, prepared, config.price, run.path, "")}
+    for price in (price for price in config.compare if price != config.price):
+        entries[price] = _search_and_deliver(run, job, prepared, price, run.state / price / "delivered", f" by {price}")
+    with _timed(run, "report"), progress.stage("report"):
+        report = summarise(run, job, prepared.table, prepared.profile, prepared.limits, entries, command)
+    files.write_json(run.state / "report.json", report)
+    return report
+
+
+def draw_from_run(run: RunFolder, config: SearchConfig, finetune: bool, progress: Progress) -> dict[str, Any]:
+    """Draws, finetunes and measures another ticket of a finished search.
+
+    Args:
+        run: The run folder, locked by the caller.
+        config: The run's configuration with the new budgets and device.
+        finetune: Whether the ticket is trained further.
+        progress: Where to report.
+
+    Returns:
+        The ticket's entry for the report, with `path` and `kept`.
+
+    Raises:
+        BudgetError: The budget is infeasible.
+        HwticketsError: The run is not finished.
+    """
+    job = Job.prepare(config, progress)
+    prepared = prepare(job)
+    pricing = prepared.pricing(job, config.price)
+    point = smallest_point_above(run.state / config.price, prepared.limits)
+    name = "-".join(f"{metric}-{budget.text}" for metric, budget in job.budgets.items())
+    safe = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name.replace("%", "pc"))
+    folder = run.path / "draws" / (safe if config.device == run.config["device"] else f"{config.device}-{safe}")
+    (folder / "delivery.json").unlink(missing_ok=True)
+    entry = Delivery(run, job, Order(pricing, point, prepared.profile, folder, finetune=finetune)).deliver()
+    latency = LatencyCost(prepared.table, prepared.profile.correction)
+    shown = ticket_entry(entry, config.price, "ticket", job, latency, folder, test=False)
+    files.write_json(folder / "entry.json", shown)
+    return {**shown, "path": str(folder), "kept": entry["kept"]}
+
+
+def _prepare(run: RunFolder, job: Job) -> Prepared:
+    """The profile of a resumed run is kept: its prices decide how training goes."""
+    path = run.state / "profile.json"
+    if not path.exists():
+        prepared = prepare(job)
+        files.write_json(path, {"profile": prepared.profile.as_dict(), "limits": prepared.limits})
+        save_table(prepared.table, run.state / "table")
+        return prepared
+    saved = files.read_json(path, "profile")
+    table = load_table(run.state / "table", job.device.runtime, job.config.precision)
+    return Prepared(table, SpaceProfile(**saved["profile"]), saved["limits"])
+
+
+def _search_and_deliver(
+    run: RunFolder, job: Job, prepared: Prepared, price: str, folder: Path, suffix: str
+) -> dict[str, Any]:
+    state = run.state / price
+    with files.writing(state):
+        state.mkdir(parents=True, exist_ok=True)
+    pricing = prepared.pricing(job, price)
+    with _timed(run, f"search{suffix}"):
+        _train(run, job, pricing, state, f"search{suffix}")
+    with _timed(run, f"deliver{suffix}"):
+        own = {metric: limit for metric, limit in prepared.limits.items() if metric == pricing.price}
+        point = smallest_point_above(state, own)
+        return Delivery(run, job, Order(pricing, point, prepared.profile, folder, suffix)).deliver()
+
+
+def _train(run: RunFolder, job: Job, pricing: Pricing, state: Path, stage: str) -> None:
+    if run.stage_done(stage):
+        return
+
+    def note(event: ShrinkEvent) -> None:
+        run.event("shrink", price=pricing.price, loss=search.loop.loss, **vars(event))
+
+    search = TwoInOne(job.supernet(), job.task, pricing, job.config, job.plan, state, note)
+    search.resume()
+    with job.progress.stage(stage, total=job.plan.search, unit="step", done=search.loop.step) as shown:
+        search.run(shown.advance)
+
+
+@contextmanager
+def _timed(run: RunFolder, stage: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    if not run.stage_done(stage):
+        run.finish_stage(stage, time.perf_counter() - begin)
+
+

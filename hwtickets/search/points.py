@@ -1,0 +1,89 @@
+"""Draw points: trained networks with their scores, kept so that tickets can be drawn without training again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hwtickets import files
+from hwtickets.errors import BudgetError, HwticketsError
+from hwtickets.sparsity.importance import Scores
+from hwtickets.sparsity.mask import Masks
+from hwtickets.training.checkpoint import section
+
+
+@dataclass(frozen=True)
+class DrawPoint:
+    """A network that tickets are drawn from.
+
+    Attributes:
+        index: 1 is before the first shrink; the last one is the end of the search.
+        step: Steps it was trained for.
+        weights: Averaged weights (EMA) by state-dict name.
+        masks: Unstructured masks in force.
+        scores: Importance of its channels by unit.
+        widths: Its channels by unit; 0 where a branch is gone.
+        costs: Its predicted cost by metric when it was kept.
+    """
+
+    index: int
+    step: int
+    weights: dict[str, Tensor]
+    masks: Masks
+    scores: Scores
+    widths: dict[str, int]
+    costs: dict[str, float]
+
+    def save(self, folder: Path) -> None:
+        """Writes `point-NN.safetensors`, replaced as a whole."""
+        tensors = {f"weights/{name}": tensor for name, tensor in self.weights.items()}
+        tensors |= {f"masks/{name}": tensor for name, tensor in self.masks.items()}
+        tensors |= {f"scores/{name}": tensor for name, tensor in self.scores.items()}
+        facts = {"index": self.index, "step": self.step, "widths": self.widths, "costs": self.costs}
+        contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        files.write_tensors(folder / f"point-{self.index:02d}.safetensors", contiguous, {"facts": json.dumps(facts)})
+
+
+def load_point(path: Path) -> DrawPoint:
+    """Reads a draw point; a damaged one is an error that names the file."""
+    tensors, metadata = files.read_tensors(path, "draw point")
+    try:
+        facts: dict[str, Any] = json.loads(metadata["facts"])
+        masks = {name: mask.bool() for name, mask in section(tensors, "masks").items()}
+        parts = section(tensors, "weights"), masks, section(tensors, "scores")
+        return DrawPoint(facts["index"], facts["step"], *parts, facts["widths"], facts["costs"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise HwticketsError(f"{path}: not a draw point of hwtickets; search again") from error
+
+
+def points_in(folder: Path) -> list[Path]:
+    """Draw points of a run, from the whole supernet to the most shrunk one."""
+    return sorted(folder.glob("point-*.safetensors"))
+
+
+def smallest_point_above(folder: Path, limits: Mapping[str, float]) -> DrawPoint:
+    """The most trained point that is still larger than the limits by every metric.
+
+    Args:
+        folder: State folder of a run.
+        limits: Budgets by metric.
+
+    Raises:
+        BudgetError: Even the whole supernet is within the limits: there is nothing to draw.
+        HwticketsError: The run holds no points.
+    """
+    paths = points_in(folder)
+    if not paths:
+        raise HwticketsError(f"{folder}: this run holds no trained supernet yet; finish it with `search --resume`")
+    for path in reversed(paths):
+        point = load_point(path)
+        if all(point.costs.get(metric, float("inf")) >= limit for metric, limit in limits.items()):
+            return point
+    if any(limit < load_point(paths[0]).costs.get(metric, float("inf")) for metric, limit in limits.items()):
+        return load_point(paths[0])
+    raise BudgetError("the whole supernet is within this budget already; ask for less than its cost")

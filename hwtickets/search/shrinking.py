@@ -1,0 +1,159 @@
+"""Progressive physical shrinking: at each event the draw under the present limit, cut out of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hwtickets.costs.additive import AdditiveCost
+from hwtickets.search.draw import draw_within
+from hwtickets.search.masking import ProgressiveMasks
+from hwtickets.search.penalty import PricedPenalty
+from hwtickets.search.prices import unit_prices
+from hwtickets.search.schedules import ShrinkSchedule
+from hwtickets.search.scoring import ScoreGatherer
+from hwtickets.space.slicing import keep_channels, present_widths
+from hwtickets.space.space import SearchSpace
+from hwtickets.sparsity.allocation import best_channels
+from hwtickets.sparsity.choices import price_network, price_space
+from hwtickets.sparsity.importance import Scores
+from hwtickets.training.ema import EMA
+from hwtickets.training.loop import Hook, TrainingLoop
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """How networks of a space are priced and drawn in this run.
+
+    Attributes:
+        space: The search space.
+        costs: Costs by metric; the first one chooses the deployed forms.
+        limits: Budgets by metric.
+        price: The metric that the penalty and the draw pay in.
+        alignment: Widths are multiples of this.
+        floor: Channels that every block keeps at least.
+    """
+
+    space: SearchSpace
+    costs: Mapping[str, AdditiveCost]
+    limits: Mapping[str, float]
+    price: str
+    alignment: int
+    floor: int
+
+    def costs_of(self, widths: Mapping[str, int]) -> dict[str, float]:
+        """Cost of one network by metric, its blocks in their cheapest forms."""
+        return price_network(self.space, widths, self.costs)[1]
+
+
+@dataclass(frozen=True)
+class ShrinkEvent:
+    """What happened at one shrink.
+
+    Attributes:
+        index: Number of the event, from 1.
+        step: Finished steps.
+        limits: Limits of this event by metric.
+        alive: What the channels that the penalty left alive would cost by metric.
+        costs: Cost after the shrink by metric.
+        strength: Strength of the penalty from here on.
+        channels: Channels left.
+    """
+
+    index: int
+    step: int
+    limits: dict[str, float]
+    alive: dict[str, float]
+    costs: dict[str, float]
+    strength: float
+    channels: int
+
+
+class ProgressiveShrink(Hook):
+    """Cuts the network to the drawn widths at every "shrink" trigger and refreshes the prices.
+
+    Args:
+        pricing: Space, costs and budgets.
+        schedule: Limit of each event.
+        scores: Importance since the last event.
+        penalty: Gets new prices; its strength follows the limit.
+        ema: Cut along.
+        masks: Cut along.
+        before: Called with the scores before each cut (to keep a point that larger budgets can be drawn from).
+        after: Called with what happened.
+    """
+
+    name = "shrink"
+    event = "shrink"
+
+    def __init__(
+        self,
+        pricing: Pricing,
+        schedule: ShrinkSchedule,
+        scores: ScoreGatherer,
+        penalty: PricedPenalty,
+        ema: EMA,
+        masks: ProgressiveMasks,
+        before: Callable[[TrainingLoop, int, Scores], None],
+        after: Callable[[ShrinkEvent], None],
+    ) -> None:
+        self._pricing, self._schedule, self._scores = pricing, schedule, scores
+        self._penalty, self._ema, self._masks = penalty, ema, masks
+        self._before, self._after = before, after
+        self._done = 0
+
+    def refresh_prices(self, widths: Mapping[str, int]) -> None:
+        """Prices the units at the present widths for the penalty."""
+        pricing = self._pricing
+        prices = unit_prices(pricing.space, pricing.costs[pricing.price], pricing.alignment, widths)
+        self._penalty.set_prices(prices, widths)
+
+    def on_trigger(self, loop: TrainingLoop, event: str) -> None:
+        if event != self.event or self._done == self._schedule.events:
+            return
+        self._done += 1
+        pricing, units = self._pricing, self._pricing.space.units
+        scores, limits = self._scores.mean(), self._schedule.at(self._done)
+        self._before(loop, self._done, scores)
+        alive = pricing.costs_of(self._alive_widths(loop))
+        strength = self._penalty.controller.update(alive[pricing.price], self._price_limit(limits))
+        widths = present_widths(loop.model, units.values())
+        priced = price_space(pricing.space, pricing.costs, pricing.alignment, widths, pricing.floor)
+        drawn = draw_within(priced, scores, limits, pricing.price)
+        kept = {name: torch.from_numpy(index) for name, index in best_channels(scores, drawn.widths).items()}
+        companions = [self._ema.shadow, self._masks.masks]
+        keep_channels(loop.model, units.values(), kept, loop.optimizer, companions)
+        loop.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._scores.reset()
+        self.refresh_prices(drawn.widths)
+        channels = sum(drawn.widths.values())
+        self._after(ShrinkEvent(self._done, loop.step, limits, alive, drawn.costs, strength, channels))
+
+    def _price_limit(self, limits: Mapping[str, float]) -> float:
+        """The limit in the currency of the penalty; a MAC price without a MAC budget follows the latency's share."""
+        if self._pricing.price in limits:
+            return limits[self._pricing.price]
+        share = min(limit / self._schedule.dense[metric] for metric, limit in limits.items())
+        return share * self._schedule.dense[self._pricing.price]
+
+    def _alive_widths(self, loop: TrainingLoop) -> dict[str, int]:
+        """Channels whose scale the penalty has not made zero, in whole aligned groups."""
+        units, step = self._pricing.space.units, self._pricing.alignment
+        present = present_widths(loop.model, units.values())
+        alive = dict.fromkeys(units, 0)
+        for name in (name for name, width in present.items() if width):
+            scale = loop.model.get_submodule(units[name].importance).weight
+            assert isinstance(scale, Tensor)
+            count = int((scale != 0).sum())
+            alive[name] = min(present[name], -(-count // step) * step)
+        return alive
+
+    def facts(self) -> dict[str, Any]:
+        return {"done": self._done}
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        self._done = facts["done"]

@@ -1,0 +1,186 @@
+"""The report of a run, put together from what its stages left behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hwtickets import files
+from hwtickets.costs import LatencyCost
+from hwtickets.runs import RunFolder
+from hwtickets.search.job import Job
+from hwtickets.search.space_profile import SpaceProfile
+from hwtickets.sparsity.ticket import Ticket
+from hwtickets.tables import LatencyTable
+
+
+def summarise(
+    run: RunFolder,
+    job: Job,
+    table: LatencyTable,
+    profile: SpaceProfile,
+    limits: Mapping[str, float],
+    entries: Mapping[str, dict[str, Any]],
+    command: str,
+) -> dict[str, Any]:
+    """Scores dense network and tickets on the test data, once, and puts the report together.
+
+    Args:
+        run: The run folder.
+        job: The search.
+        table: Prices.
+        profile: Costs of the dense network.
+        limits: Budgets as numbers by metric.
+        entries: What was delivered, by the price that it was searched with; the run's own first.
+        command: The command line.
+
+    Returns:
+        A dict that `report.build_views` takes.
+    """
+    own = next(iter(entries.values()))
+    latency = LatencyCost(table, profile.correction)
+    folders = {
+        price: run.path if entry is own else run.state / price / "delivered" for price, entry in entries.items()
+    }
+    tickets = [
+        ticket_entry(entry, price, "ticket" if entry is own else "comparison", job, latency, folders[price])
+        for price, entry in entries.items()
+    ]
+    record = run.read_record()
+    return {
+        "schema": 1,
+        "title": f"{job.space.name} on {job.device.name}: {_budget_text(job)}",
+        "created": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "task": {
+            "name": job.task.name,
+            "data": job.config.data,
+            "metric": job.task.metric,
+            "metric_unit": job.task.metric_unit,
+            "higher_is_better": job.task.higher_is_better,
+            "resolution": job.task.input_shape[1],
+            "classes": job.task.classes,
+        },
+        "device": {
+            "name": job.device.name,
+            "runtime": job.device.runtime,
+            "precision": job.config.precision,
+            "measured": True,
+            "fingerprint": record["device"],
+        },
+        "budgets": [_budget_entry(metric, job, limits[metric], own) for metric in job.budgets],
+        "seed": job.config.seed,
+        "versions": record["versions"],
+        "command": command,
+        "dense": _dense_entry(run, job, profile, own),
+        "tickets": tickets,
+        "stages": record["stages"],
+        "table": {"name": f"{table.device}/{table.runtime}-{table.precision}", "rows": len(table.rows), "error": dict(table.error)},
+        "history": _history(run, job, profile),
+    }
+
+
+def ticket_entry(
+    entry: Mapping[str, Any], price: str, role: str, job: Job, latency: LatencyCost, folder: Path, test: bool = True
+) -> dict[str, Any]:
+    """One ticket for the report.
+
+    Args:
+        entry: What `Delivery.deliver` returned.
+        price: What it was drawn by.
+        role: "ticket" or "comparison".
+        job: The search.
+        latency: Gives the expected error of the prediction.
+        folder: Where it was delivered.
+        test: Whether to score it on the test data.
+    """
+    copied = ("id", "predicted_ms", "latency_ms", "ratio", "macs", "params", "size_bytes", "compressed_bytes", "sparsity")
+    label = f"{_budget_text(job)} ticket" if role == "ticket" else f"priced by {price.upper()}"
+    return {
+        **{key: entry[key] for key in copied},
+        "label": label,
+        "role": role,
+        "price": price,
+        "budget_text": _budget_text(job),
+        "predicted_error_ms": latency.predict_ms(job.space.graph(entry["widths"], entry["forms"]))[1],
+        "accuracy": {
+            "validation": entry["validation"],
+            "test": _test_score(folder / "ticket", job) if test else None,
+            "before_finetune": entry["before_finetune"],
+        },
+        "blocks": entry["blocks"],
+        "units": _units(entry["widths"], job),
+        "draws": entry["draws"],
+        "verify": {key: entry["verify"][key] for key in ("max_abs_error", "max_rel_error", "top1_agreement", "images")},
+    }
+
+
+def _units(widths: Mapping[str, int], job: Job) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": unit.name,
+            "block": unit.block,
+            "kernel": int(unit.name.rpartition(".k")[2]) if ".k" in unit.name else None,
+            "kept": widths[unit.name],
+            "total": unit.width,
+        }
+        for unit in job.space.units.values()
+    ]
+
+
+def _dense_entry(run: RunFolder, job: Job, profile: SpaceProfile, own: Mapping[str, Any]) -> dict[str, Any]:
+    folder = run.state / "dense"
+    trained = (folder / "ticket" / "ticket.json").exists()
+    bundle = folder / "bundle" / "model.onnx"
+    module = Ticket.load(folder / "ticket").module() if trained else None
+    return {
+        "label": "dense",
+        "latency_ms": own["dense_latency_ms"],
+        "accuracy": {
+            "validation": job.task.score(module, "validation") if module else None,
+            "test": job.task.score(module, "test") if module else None,
+            "before_finetune": None,
+        },
+        "macs": profile.dense["macs"],
+        "params": sum(parameter.numel() for parameter in (module or job.supernet()).parameters()),
+        "size_bytes": bundle.stat().st_size if bundle.exists() else int(profile.dense["size"]),
+        "blocks": own["dense_blocks"],
+    }
+
+
+def _budget_entry(metric: str, job: Job, limit: float, own: Mapping[str, Any]) -> dict[str, Any]:
+    value = own["budget_ms"] if metric == "latency" else own["costs"][metric]
+    units = {"latency": "ms", "macs": "MACs", "size": "bytes", "params": "parameters"}
+    return {
+        "metric": metric,
+        "text": job.budgets[metric].text,
+        "limit": limit,
+        "unit": units[metric],
+        "value": value,
+        "kept": value <= limit,
+    }
+
+
+def _budget_text(job: Job) -> str:
+    return ", ".join(budget.text for budget in job.budgets.values())
+
+
+def _test_score(folder: Path, job: Job) -> float:
+    return job.task.score(Ticket.load(folder).module(), "test")
+
+
+def _history(run: RunFolder, job: Job, profile: SpaceProfile) -> list[dict[str, Any]]:
+    events = files.read_jsonl(run.path / "events.jsonl", "list of events")
+    price = job.config.price
+    shrinks = [event for event in events if event["event"] == "shrink" and event["price"] == price]
+    return [
+        {
+            "step": event["step"],
+            "loss": event["loss"],
+            "latency_share": event["costs"]["latency"] / profile.dense["latency"],
+            "strength": event["strength"],
+            "validation": None,
+        }
+        for event in shrinks
+    ]

@@ -1,0 +1,83 @@
+"""Cutting a ticket out of a draw point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hwtickets.config import SupernetConfig
+from hwtickets.search.points import DrawPoint
+from hwtickets.space.slicing import keep_channels, resize
+from hwtickets.space.space import SearchSpace
+from hwtickets.sparsity.allocation import Allocation, best_channels
+from hwtickets.sparsity.mask import Masks, apply_masks
+from hwtickets.sparsity.ticket import Architecture, Ticket
+from hwtickets.supernets import build_supernet
+from hwtickets.supernets.base import Supernet
+from hwtickets.tasks.task import Task
+from hwtickets.training.batchnorm import recalibrate
+
+
+@dataclass(frozen=True)
+class CutNetwork:
+    """A drawn network, not finetuned.
+
+    Attributes:
+        model: The network; batch norms recalibrated.
+        masks: Unstructured masks, cut along.
+        drawn: Widths, forms and predicted costs.
+    """
+
+    model: Supernet
+    masks: Masks
+    drawn: Allocation
+
+
+def cut(point: DrawPoint, drawn: Allocation, space: SearchSpace, supernet: SupernetConfig, task: Task) -> CutNetwork:
+    """Cuts the most important channels out of a draw point.
+
+    Args:
+        point: Where to draw from.
+        drawn: What to keep.
+        space: The search space.
+        supernet: Name and sizes of the supernet.
+        task: Gives the batches for the batch-norm statistics.
+    """
+    units = space.units.values()
+    model = build_supernet(supernet.name, task.input_shape, task.num_outputs, supernet.sizes)
+    resize(model, units, point.widths)
+    model.load_state_dict(point.weights)
+    masks = dict(point.masks)
+    kept = {name: torch.from_numpy(index) for name, index in best_channels(point.scores, drawn.widths).items()}
+    keep_channels(model, units, kept, companions=[masks])
+    apply_masks(model, masks)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    recalibrate(model, (task.calibration_batch(index) for index in range(10)))
+    return CutNetwork(model.eval(), masks, drawn)
+
+
+def as_ticket(
+    model: Supernet,
+    drawn: Allocation,
+    space: SearchSpace,
+    supernet: SupernetConfig,
+    task: Task,
+    data: str,
+    provenance: Mapping[str, Any],
+) -> Ticket:
+    """A drawn network as a ticket, ready to be saved."""
+    architecture = Architecture(
+        supernet.name, dict(supernet.sizes), task.input_shape, task.num_outputs, drawn.widths, space.dense(), drawn.forms
+    )
+    facts = {
+        "name": task.name,
+        "data": data,
+        "metric": task.metric,
+        "classes": task.classes,
+        "preprocessing": task.preprocessing(),
+    }
+    weights = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    return Ticket(architecture, weights, facts, dict(provenance))

@@ -1,0 +1,154 @@
+"""Two-in-one training: architecture search and parameter pruning in one run, priced by a device.
+
+Source: SuperTickets (ECCV 2022), Algorithm 1, with MAC weights replaced by prices, the 1e-3 threshold by an exact
+draw at each shrink, and the hand-set strength by dual ascent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hwtickets.config import SearchConfig
+from hwtickets.search.controller import BudgetController
+from hwtickets.search.masking import ProgressiveMasks
+from hwtickets.search.penalty import PricedPenalty
+from hwtickets.search.points import DrawPoint
+from hwtickets.search.schedules import ShrinkSchedule, even_shares, sparsity_steps
+from hwtickets.search.scoring import ScoreGatherer
+from hwtickets.search.shrinking import Pricing, ProgressiveShrink, ShrinkEvent
+from hwtickets.space.slicing import present_widths, resize
+from hwtickets.sparsity.importance import Scores, build_importance, measure_scores
+from hwtickets.sparsity.mask import apply_masks
+from hwtickets.supernets.base import Supernet
+from hwtickets.tasks.task import Task
+from hwtickets.training.batchnorm import recalibrate
+from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore_loop
+from hwtickets.training.ema import EMA
+from hwtickets.training.loop import TrainingLoop, every_share
+from hwtickets.training.optimizer import LearningRate, build_optimizer
+
+#: Shares of the search between which the shrinks lie: after a warm-up, and early enough to settle afterwards.
+FIRST_SHRINK, LAST_SHRINK = 0.2, 0.8
+#: Shares of the search between which weights are pruned.
+FIRST_PRUNE, LAST_PRUNE = 0.3, 0.9
+#: Training batches that scores and batch-norm statistics are taken from at the end.
+SCORING_BATCHES, CALIBRATION_BATCHES = 16, 10
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """How the steps of a run are shared out.
+
+    Attributes:
+        search: Steps of two-in-one training.
+        total: Steps including the finetuning after the draw; the dense network is trained for as many.
+    """
+
+    search: int
+    total: int
+
+    @staticmethod
+    def of(config: SearchConfig, task: Task) -> StepPlan:
+        """The plan of a configuration on a task."""
+        total = max(4, round(config.epochs * task.steps_per_epoch))
+        return StepPlan(max(2, round(total * (1 - config.finetune_share))), total)
+
+
+class TwoInOne:
+    """One search on one supernet.
+
+    Args:
+        model: The supernet, untrained.
+        task: The task.
+        pricing: Space, costs and budgets.
+        config: The run's configuration.
+        plan: Steps.
+        folder: State folder of the run: checkpoint and draw points.
+        report: Called with every shrink.
+    """
+
+    def __init__(
+        self,
+        model: Supernet,
+        task: Task,
+        pricing: Pricing,
+        config: SearchConfig,
+        plan: StepPlan,
+        folder: Path,
+        report: Callable[[ShrinkEvent], None],
+    ) -> None:
+        self._pricing, self._folder, self._config = pricing, folder, config
+        units = pricing.space.units
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._ema = EMA(config.ema_decay)
+        self._importance = build_importance(config.importance)
+        self._scores = ScoreGatherer(units, self._importance)
+        steps = sparsity_steps(config.sparsity)
+        self._masks = ProgressiveMasks(steps, config.reactivation, config.layer_floor)
+        first_strength = 0.1 / (config.learning_rate * plan.search)
+        self._penalty = PricedPenalty(units, BudgetController(first_strength), max(1, round(FIRST_SHRINK * plan.search)))
+        schedule = ShrinkSchedule(pricing.costs_of(pricing.space.dense()), pricing.limits, config.shrinks)
+        self._shrink = ProgressiveShrink(
+            pricing, schedule, self._scores, self._penalty, self._ema, self._masks, self._keep_point, report
+        )
+        triggers = {
+            ProgressiveShrink.event: every_share(even_shares(FIRST_SHRINK, LAST_SHRINK, config.shrinks), plan.search)
+        }
+        if steps:
+            shares = even_shares(FIRST_PRUNE, LAST_PRUNE, len(steps))
+            triggers[ProgressiveMasks.event] = every_share(shares, plan.search)
+        hooks = [self._scores, self._penalty, self._shrink, self._masks, self._ema]
+        checkpointer = Checkpointer(folder / "search.safetensors", self._extra)
+        self.loop = TrainingLoop(
+            self.model,
+            task,
+            build_optimizer(self.model, config.weight_decay),
+            LearningRate(config.learning_rate, plan.total),
+            [*hooks, checkpointer],
+            plan.search,
+            triggers=triggers,
+            seed=config.seed,
+        )
+        self._shrink.refresh_prices(pricing.space.dense())
+
+    def resume(self) -> bool:
+        """Goes on from the checkpoint, if there is one."""
+        path = self._folder / "search.safetensors"
+        if not path.exists():
+            return False
+        tensors, facts = read_checkpoint(path)
+        widths: dict[str, int] = facts["extra"]["widths"]
+        resize(self.model, self._pricing.space.units.values(), widths)
+        self.loop.optimizer = build_optimizer(self.model, self._config.weight_decay)
+        restore_loop(self.loop, tensors, facts)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._shrink.refresh_prices(widths)
+        return True
+
+    def run(self, advance: Callable[..., None]) -> None:
+        """Trains to the end and keeps the last draw point, scored on the averaged weights."""
+        self.loop.run(advance)
+        self._ema.copy_to(self.model)
+        apply_masks(self.model, self._masks.masks)
+        task = self.loop.task
+        recalibrate(self.model, (task.calibration_batch(index) for index in range(CALIBRATION_BATCHES)))
+        batches = (task.train_batch(index) for index in range(SCORING_BATCHES))
+        scores = measure_scores(self.model, self._pricing.space.units.values(), self._importance, batches, task.loss)
+        weights = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
+        self._save_point(self._config.shrinks + 1, self.loop.step, weights, scores)
+
+    def _keep_point(self, loop: TrainingLoop, index: int, scores: Scores) -> None:
+        self._save_point(index, loop.step, self._ema.shadow, scores)
+
+    def _save_point(self, index: int, step: int, weights: dict[str, torch.Tensor], scores: Scores) -> None:
+        widths = present_widths(self.model, self._pricing.space.units.values())
+        costs = self._pricing.costs_of(widths)
+        DrawPoint(index, step, weights, dict(self._masks.masks), scores, widths, costs).save(self._folder)
+
+    def _extra(self) -> dict[str, Any]:
+        return {"widths": present_widths(self.model, self._pricing.space.units.values())}

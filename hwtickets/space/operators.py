@@ -1,0 +1,182 @@
+"""Operators of the deployed graph, as a runtime executes them: batch norm folded, activation and add fused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class OperatorSpec:
+    """What a latency table is keyed by: one fused operator, its shapes, batch 1.
+
+    Attributes:
+        kind: "conv", "add", "concat", "pool" (global average), "linear" or "relu".
+        c_in: Input channels (for "concat" and "add": the channels of the result).
+        c_out: Output channels.
+        kernel: Side of the square kernel, in pixels; 1 where it has no meaning.
+        stride: Stride, in pixels.
+        groups: Groups of the convolution; equal to `c_in` for a depthwise one.
+        height: Input height, in pixels.
+        width: Input width, in pixels.
+        activation: "relu" or "none", fused into the operator.
+        residual: Whether another tensor of the output's shape is added in the same operator.
+    """
+
+    kind: str
+    c_in: int
+    c_out: int
+    kernel: int = 1
+    stride: int = 1
+    groups: int = 1
+    height: int = 1
+    width: int = 1
+    activation: str = "none"
+    residual: bool = False
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether every channel is convolved on its own."""
+        return self.kind == "conv" and self.groups == self.c_in == self.c_out and self.groups > 1
+
+    @property
+    def out_size(self) -> tuple[int, int]:
+        """Output height and width, in pixels ("same" padding of odd kernels)."""
+        if self.kind in ("pool", "linear"):
+            return 1, 1
+        return -(-self.height // self.stride), -(-self.width // self.stride)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the convolution or matrix product; 0 for everything else."""
+        if self.kind not in ("conv", "linear"):
+            return 0
+        out_h, out_w = self.out_size
+        return self.c_in // self.groups * self.c_out * self.kernel**2 * out_h * out_w
+
+    @property
+    def params(self) -> int:
+        """Weights and biases of the deployed operator."""
+        if self.kind not in ("conv", "linear"):
+            return 0
+        return self.c_in // self.groups * self.c_out * self.kernel**2 + self.c_out
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes read and written once each in fp32: inputs, weights, outputs."""
+        out_h, out_w = self.out_size
+        outputs = self.c_out * out_h * out_w
+        return 4 * (self.c_in * self.height * self.width + self.params + outputs * (2 if self.residual else 1))
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the graph: its name, channels, height and width (batch 1)."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One fused operator in a graph.
+
+    Attributes:
+        name: Unique in the graph, e.g. "blocks.3/expand_k5".
+        spec: Its key in a latency table.
+        block: The part of the network that it belongs to, e.g. "blocks.3".
+        inputs: Names of the tensors that it reads; a residual input is the last.
+        output: The tensor that it writes.
+    """
+
+    name: str
+    spec: OperatorSpec
+    block: str
+    inputs: tuple[str, ...]
+    output: Value
+
+
+@dataclass
+class OperatorGraph:
+    """Operators in execution order, from the tensor `x` to the output of the last one."""
+
+    input: Value
+    operators: list[Operator] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Operator]:
+        return iter(self.operators)
+
+    def __len__(self) -> int:
+        return len(self.operators)
+
+    @property
+    def output(self) -> Value:
+        """The tensor that the last operator writes."""
+        return self.operators[-1].output if self.operators else self.input
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the whole graph."""
+        return sum(operator.spec.macs for operator in self.operators)
+
+
+class GraphBuilder:
+    """Writes an operator graph the way a forward pass is written.
+
+    Args:
+        channels: Channels of the input.
+        height: Input height, in pixels.
+        width: Input width, in pixels.
+    """
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        self.graph = OperatorGraph(Value("x", channels, height, width))
+
+    def conv(
+        self,
+        block: str,
+        name: str,
+        x: Value,
+        c_out: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        activation: str = "none",
+        residual: Value | None = None,
+    ) -> Value:
+        """A convolution with folded batch norm, fused activation and fused residual add."""
+        spec = OperatorSpec(
+            "conv", x.channels, c_out, kernel, stride, groups, x.height, x.width, activation, residual is not None
+        )
+        return self._append(block, name, spec, [x] if residual is None else [x, residual])
+
+    def add(self, block: str, name: str, values: Iterable[Value]) -> Value:
+        """The sum of two tensors of one shape, where no convolution can absorb it."""
+        values = list(values)
+        x = values[0]
+        return self._append(block, name, OperatorSpec("add", x.channels, x.channels, height=x.height, width=x.width), values)
+
+    def concat(self, block: str, name: str, values: Iterable[Value]) -> Value:
+        """Tensors of one resolution joined along the channels."""
+        values = list(values)
+        total = sum(value.channels for value in values)
+        spec = OperatorSpec("concat", total, total, height=values[0].height, width=values[0].width)
+        return self._append(block, name, spec, values)
+
+    def pool(self, block: str, name: str, x: Value) -> Value:
+        """Global average over the pixels; the result is flat."""
+        spec = OperatorSpec("pool", x.channels, x.channels, height=x.height, width=x.width)
+        return self._append(block, name, spec, [x])
+
+    def linear(self, block: str, name: str, x: Value, c_out: int) -> Value:
+        """A matrix product with bias over a flat tensor."""
+        return self._append(block, name, OperatorSpec("linear", x.channels, c_out), [x])
+
+    def _append(self, block: str, name: str, spec: OperatorSpec, inputs: list[Value]) -> Value:
+        out_h, out_w = spec.out_size
+        full_name = f"{block}/{name}"
+        output = Value(full_name, spec.c_out, out_h, out_w)
+        self.graph.operators.append(Operator(full_name, spec, block, tuple(v.name for v in inputs), output))
+        return output

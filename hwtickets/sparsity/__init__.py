@@ -1,0 +1,1 @@
+"""What is kept of a supernet: importance, the draw, masks and tickets."""

@@ -1,0 +1,142 @@
+"""The draw: the widths that keep the most importance within every budget, solved exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwtickets.budgets import format_amount
+from hwtickets.errors import BudgetError
+from hwtickets.sparsity.choices import BlockChoices, PricedSpace
+from hwtickets.sparsity.importance import Scores
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A solved draw.
+
+    Attributes:
+        widths: Channels kept by unit.
+        forms: Deployed form by block.
+        costs: Cost of the network by metric.
+        value: Importance kept, as a share of all importance.
+    """
+
+    widths: dict[str, int]
+    forms: dict[str, str]
+    costs: dict[str, float]
+    value: float
+
+
+def allocate(priced: PricedSpace, scores: Scores, limits: Mapping[str, float]) -> Allocation:
+    """Draws the most important network within the limits.
+
+    A multiple-choice knapsack: one choice a block, most importance, every cost within its limit. Choices that another
+    one beats in value and all costs are dropped first, which leaves the optimum where it is; HiGHS solves the rest.
+    Source: HALP (2110.10811), section 3.2, there for one budget and one layer's channels at a time.
+
+    Args:
+        priced: Choices and costs.
+        scores: Importance of every channel that is left, by unit; a missing unit counts as worthless.
+        limits: Upper limit of the whole network by metric, in the units of the costs.
+
+    Raises:
+        BudgetError: No network of the space fits; names the nearest feasible limit.
+    """
+    for metric, limit in limits.items():
+        if priced.smallest(metric) > limit:
+            raise infeasible(priced, metric, limit)
+    cumulative = {unit: _cumulative(scores, unit) for block in priced.blocks for unit in block.units}
+    total = sum(float(values[-1]) for values in cumulative.values()) or 1.0
+    values = [block.values(_padded(cumulative, block)) / total for block in priced.blocks]
+    kept = [_undominated(block, value, list(limits)) for block, value in zip(priced.blocks, values, strict=True)]
+    chosen = _solve(priced, values, kept, limits)
+    return _as_allocation(priced, values, chosen)
+
+
+def infeasible(priced: PricedSpace, metric: str, limit: float) -> BudgetError:
+    """The one-line answer to a limit that no network of the space meets."""
+    smallest = priced.smallest(metric)
+    return BudgetError(
+        f"budget {metric} {format_amount(metric, limit)} is below the smallest network of this space on this device;"
+        f" the nearest feasible one is {format_amount(metric, smallest)}"
+    )
+
+
+def best_channels(scores: Scores, widths: Mapping[str, int]) -> dict[str, NDArray[np.int64]]:
+    """Ascending indices of the `widths[unit]` most important channels of every unit that is left."""
+    return {
+        unit: np.sort(np.argsort(-score.double().numpy(), kind="stable")[: widths[unit]])
+        for unit, score in scores.items()
+    }
+
+
+def _cumulative(scores: Scores, unit: str) -> Array:
+    if unit not in scores:
+        return np.zeros(1)
+    ordered = np.sort(scores[unit].double().numpy())[::-1]
+    return np.concatenate([[0.0], np.cumsum(ordered)])
+
+
+def _padded(cumulative: Mapping[str, Array], block: BlockChoices) -> dict[str, Array]:
+    """Widths beyond the channels that are left add nothing."""
+    longest = int(block.widths.max(initial=0)) + 1
+    return {
+        unit: np.pad(cumulative[unit], (0, max(0, longest - len(cumulative[unit]))), mode="edge") for unit in block.units
+    }
+
+
+def _undominated(block: BlockChoices, values: Array, metrics: list[str]) -> NDArray[np.int64]:
+    """Indices of choices that no other one beats or equals in value and in every cost."""
+    costs = np.stack([block.costs[metric] for metric in metrics], 1)
+    order = np.lexsort((*costs.T[::-1], -values))
+    kept: list[int] = []
+    for index in order:
+        if not kept or not (costs[kept] <= costs[index]).all(1).any():
+            kept.append(int(index))
+    return np.array(kept)
+
+
+def _solve(
+    priced: PricedSpace, values: list[Array], kept: list[NDArray[np.int64]], limits: Mapping[str, float]
+) -> list[int]:
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import block_diag
+
+    objective = -np.concatenate([value[index] for value, index in zip(values, kept, strict=True)])
+    one_each = block_diag([np.ones((1, len(index))) for index in kept], format="csr")
+    constraints = [LinearConstraint(one_each, 1, 1)]
+    for metric, limit in limits.items():
+        costs = np.concatenate(
+            [block.costs[metric][index] for block, index in zip(priced.blocks, kept, strict=True)]
+        )
+        room = limit - priced.fixed[metric]
+        scale = max(abs(room), 1e-12)
+        constraints.append(LinearConstraint(costs[None] / scale, -np.inf, room / scale))
+    solution = milp(
+        objective, constraints=constraints, integrality=np.ones_like(objective), bounds=Bounds(0, 1),
+        options={"mip_rel_gap": 0.0},
+    )
+    if solution.x is None:
+        wanted = ", ".join(f"{metric} {format_amount(metric, limit)}" for metric, limit in limits.items())
+        raise BudgetError(f"no network of this space meets {wanted} at once; loosen one of these budgets")
+    borders = np.cumsum([len(index) for index in kept])[:-1]
+    parts = np.split(solution.x, borders)
+    return [int(index[part.argmax()]) for part, index in zip(parts, kept, strict=True)]
+
+
+def _as_allocation(priced: PricedSpace, values: list[Array], chosen: list[int]) -> Allocation:
+    widths, forms = {}, {}
+    costs = dict(priced.fixed)
+    for block, index in zip(priced.blocks, chosen, strict=True):
+        widths.update(zip(block.units, block.widths[index].tolist(), strict=True))
+        forms[block.block] = block.forms[index]
+        for metric in costs:
+            costs[metric] += float(block.costs[metric][index])
+    kept_value = sum(float(value[index]) for value, index in zip(values, chosen, strict=True))
+    return Allocation(widths, forms, costs, kept_value)

@@ -1,0 +1,40 @@
+"""Supernets by name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from hwtickets.errors import UsageError, unknown
+from hwtickets.supernets.base import ParallelSum, SearchingBlock, Supernet
+from hwtickets.supernets.mixconv import MixConvBlock
+from hwtickets.supernets.mobile import Mobile
+
+__all__ = ["SUPERNETS", "MixConvBlock", "Mobile", "ParallelSum", "SearchingBlock", "Supernet", "build_supernet"]
+
+SUPERNETS: dict[str, type[Supernet]] = {"mobile": Mobile}
+
+
+def build_supernet(name: str, input_shape: tuple[int, int, int], classes: int, sizes: dict[str, Any]) -> Supernet:
+    """Builds an untrained supernet.
+
+    Args:
+        name: One of `SUPERNETS`.
+        input_shape: Channels, height and width (pixels) of one input.
+        classes: Outputs.
+        sizes: Further keyword arguments of the supernet.
+
+    Raises:
+        UsageError: Unknown name or size, or a size of the wrong kind.
+    """
+    if name not in SUPERNETS:
+        raise unknown("supernet", name, SUPERNETS)
+    supernet = SUPERNETS[name]
+    known = [key for key in inspect.signature(supernet).parameters if key not in ("input_shape", "classes")]
+    for key in sizes:
+        if key not in known:
+            raise unknown(f"size of supernet {name}", key, known)
+    try:
+        return supernet(tuple(input_shape), classes, **sizes)  # type: ignore[call-arg]
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"supernet {name}: the sizes {sizes} do not fit together ({error})") from error

@@ -1,0 +1,73 @@
+"""What every supernet tells the search about itself."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+
+from torch import nn
+
+from hwtickets.space.operators import GraphBuilder, Value
+
+
+class ParallelSum(nn.ModuleDict):
+    """Branches whose outputs are summed; any of them may vanish."""
+
+
+class SearchingBlock(nn.Module):
+    """A part of a supernet whose branches and hidden channels are searched.
+
+    Its input and output shapes never change, so blocks are independent of one another.
+    """
+
+    #: The ways in which the block can be deployed; the first is always exact and always possible.
+    forms: tuple[str, ...] = ("split",)
+
+    @abstractmethod
+    def importance_factors(self) -> dict[str, str]:
+        """Units of the block: local unit name -> local name of the batch norm that holds its importance factors."""
+
+    @abstractmethod
+    def describe(self, builder: GraphBuilder, name: str, x: Value, widths: Mapping[str, int], form: str) -> Value:
+        """Writes the operators of the deployed block.
+
+        Args:
+            builder: Receives the operators.
+            name: Full name of the block in the supernet.
+            x: Input of the block.
+            widths: Channels kept by full unit name (`name` + "." + local unit name); 0 removes the branch.
+            form: One of `forms`.
+
+        Returns:
+            The output of the block.
+        """
+
+    def drop_unused(self) -> None:
+        """Removes what no longer takes part in the forward pass; called after branches were removed."""
+        return None
+
+    @abstractmethod
+    def deployed(self, form: str) -> nn.Module:
+        """An equal inference-only module in the given form, batch norms folded."""
+
+
+class Supernet(nn.Module):
+    """An over-parameterised network that is trained once and from which tickets are drawn.
+
+    Attributes:
+        input_shape: Channels, height and width (pixels) of one input.
+        classes: Outputs of the classification head.
+    """
+
+    input_shape: tuple[int, int, int]
+    classes: int
+
+    @abstractmethod
+    def describe(self, builder: GraphBuilder, widths: Mapping[str, int], forms: Mapping[str, str]) -> None:
+        """Writes the operators of the deployed network; see `SearchingBlock.describe`."""
+
+    def searching_blocks(self) -> Iterator[tuple[str, SearchingBlock]]:
+        """Full name and module of every searching block, in execution order."""
+        for name, module in self.named_modules():
+            if isinstance(module, SearchingBlock):
+                yield name, module

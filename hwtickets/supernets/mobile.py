@@ -1,0 +1,108 @@
+"""`mobile`: a chain of MixConv blocks between a stem and a classification head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from hwtickets.errors import UsageError
+from hwtickets.space.operators import GraphBuilder
+from hwtickets.supernets.base import Supernet
+from hwtickets.supernets.mixconv import MixConvBlock
+
+#: (channels, blocks, stride of the first block); multiples of 16, the widest channel block of CPU runtimes.
+SMALL_STAGES = ((16, 1, 1), (32, 2, 2), (48, 2, 1))
+LARGE_STAGES = ((16, 1, 1), (32, 2, 2), (48, 3, 2), (96, 3, 2), (160, 2, 2))
+
+
+class Mobile(Supernet):
+    """A chain supernet for inputs from 28x28 grey to 224x224 colour.
+
+    Args:
+        input_shape: Channels, height and width (pixels) of one input.
+        classes: Outputs.
+        stem_channels: Channels after the 3x3 stem.
+        stem_stride: Stride of the stem.
+        stages: (channels, blocks, stride of the first block) of every stage; by default five blocks for inputs up
+            to 64 pixels and eleven for larger ones.
+        head_channels: Channels of the 1x1 convolution before the global average; by default four times the last
+            stage's.
+        expand_ratio: Hidden channels of a branch as a multiple of the block's input channels.
+        kernel_sizes: Sides of the depthwise kernels, in pixels, all odd.
+        dropout: Share of features dropped before the classifier.
+
+    Raises:
+        UsageError: A size is not usable.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        classes: int,
+        stem_channels: int = 16,
+        stem_stride: int = 2,
+        stages: Sequence[Sequence[int]] | None = None,
+        head_channels: int | None = None,
+        expand_ratio: int = 4,
+        kernel_sizes: Sequence[int] = (3, 5, 7),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        stages = stages or (SMALL_STAGES if max(input_shape[1:]) <= 64 else LARGE_STAGES)
+        _check_sizes(stages, kernel_sizes)
+        self.input_shape, self.classes = input_shape, classes
+        self.stem = nn.Sequential(
+            nn.Conv2d(input_shape[0], stem_channels, 3, stem_stride, 1, bias=False),
+            nn.BatchNorm2d(stem_channels),
+            nn.ReLU(),
+        )
+        blocks, channels = [], stem_channels
+        for c_out, count, first_stride in stages:
+            for index in range(count):
+                hidden = {kernel: expand_ratio * channels for kernel in kernel_sizes}
+                blocks.append(MixConvBlock(channels, c_out, first_stride if index == 0 else 1, hidden))
+                channels = c_out
+        self.blocks = nn.ModuleList(blocks)
+        head_channels = head_channels or 4 * channels
+        self.head = nn.Sequential(
+            nn.Conv2d(channels, head_channels, 1, bias=False), nn.BatchNorm2d(head_channels), nn.ReLU()
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(head_channels, classes)
+        _initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        x = self.pool(self.head(x)).flatten(1)
+        return self.classifier(self.dropout(x))
+
+    def describe(self, builder: GraphBuilder, widths: Mapping[str, int], forms: Mapping[str, str]) -> None:
+        stem, head = self.stem[0], self.head[0]
+        x = builder.conv(
+            "stem", "conv", builder.graph.input, stem.out_channels, 3, stem.stride[0], activation="relu"
+        )
+        for name, block in self.searching_blocks():
+            x = block.describe(builder, name, x, widths, forms.get(name, "split"))
+        x = builder.conv("head", "conv", x, head.out_channels, activation="relu")
+        x = builder.pool("head", "pool", x)
+        builder.linear("head", "classifier", x, self.classes)
+
+
+def _check_sizes(stages: Sequence[Sequence[int]], kernel_sizes: Sequence[int]) -> None:
+    if any(len(stage) != 3 or min(stage) < 1 for stage in stages):
+        raise UsageError(f"supernet mobile: stages are [channels, blocks, stride] triples of positive numbers, got {stages}")
+    if not kernel_sizes or any(kernel < 1 or kernel % 2 == 0 for kernel in kernel_sizes):
+        raise UsageError(f"supernet mobile: kernel_sizes are odd numbers of pixels, got {list(kernel_sizes)}")
+
+
+def _initialise(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,50 @@
+"""How well a predictor of latency does on networks that it has never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwtickets.space.operators import OperatorGraph
+from hwtickets.tables.table import LatencyTable
+
+Vector = NDArray[np.float64]
+
+
+def accuracy(predicted_ms: Vector, measured_ms: Vector) -> dict[str, float]:
+    """Errors of predictions as shares of the measurements, and the agreement of the ranking.
+
+    Returns:
+        "median_error", "mean_error", "p90_error", "within_5", "within_10" (shares of the networks),
+        "kendall_tau".
+    """
+    from scipy.stats import kendalltau
+
+    error = np.abs(predicted_ms / measured_ms - 1)
+    tau = float(kendalltau(predicted_ms, measured_ms).statistic)
+    return {
+        "median_error": float(np.median(error)),
+        "mean_error": float(error.mean()),
+        "p90_error": float(np.percentile(error, 90)),
+        "within_5": float((error <= 0.05).mean()),
+        "within_10": float((error <= 0.10).mean()),
+        "kendall_tau": tau if np.isfinite(tau) else 0.0,
+    }
+
+
+def table_accuracy(
+    table: LatencyTable, graphs: Sequence[OperatorGraph], measured_ms: Vector
+) -> dict[str, float]:
+    """Accuracy of a table on measured networks."""
+    return accuracy(np.array([table.predict(graph).ms for graph in graphs]), measured_ms)
+
+
+def macs_accuracy(
+    fit_graphs: Sequence[OperatorGraph], fit_ms: Vector, graphs: Sequence[OperatorGraph], measured_ms: Vector
+) -> dict[str, float]:
+    """Accuracy of the best straight line through MACs, for comparison; keys begin with "macs_"."""
+    slope, offset = np.polyfit([graph.macs for graph in fit_graphs], fit_ms, 1, w=1.0 / fit_ms)
+    predicted = np.maximum(offset + slope * np.array([graph.macs for graph in graphs]), 1e-9)
+    return {f"macs_{key}": value for key, value in accuracy(predicted, measured_ms).items()}

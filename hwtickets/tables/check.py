@@ -1,0 +1,77 @@
+"""Whether a stored table still describes the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from hwtickets.devices import DeviceProfile, differences, fingerprint
+from hwtickets.progress import Progress
+from hwtickets.tables.accuracy import table_accuracy
+from hwtickets.tables.measure import Journal, measure_networks
+from hwtickets.tables.sampling import Space, corner_networks, sampled_networks
+from hwtickets.tables.table import LatencyTable
+
+#: Far from the seeds of `build_table`, so that the networks are new to the table.
+_SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class TableCheck:
+    """How a table did on networks measured now.
+
+    Attributes:
+        networks: How many.
+        machine_scale: Median of measured over predicted; the device's present speed.
+        error: Errors of the predictions as they are; keys as in `LatencyTable.error`.
+        error_after_scale: The same after multiplying by `machine_scale`.
+        differences: What has changed about the device since.
+    """
+
+    networks: int
+    machine_scale: float
+    error: dict[str, float]
+    error_after_scale: dict[str, float]
+    differences: list[str]
+
+
+def check_table(
+    table: LatencyTable,
+    space: Space,
+    device: DeviceProfile,
+    samples: int = 30,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TableCheck:
+    """Measures random networks of the space and compares them with the table's predictions.
+
+    Args:
+        table: The table in doubt.
+        space: The space that it was built for.
+        device: The device, now.
+        samples: How many networks.
+        seed: Of their choice.
+        progress: Shows one stage, counted in networks.
+    """
+    graphs = sampled_networks(space, device.alignment, samples, _SEED + seed)
+    progress = progress or Progress(quiet=True)
+    with (
+        TemporaryDirectory(prefix="hwtickets-") as folder,
+        progress.stage("check table", samples, "network") as stage,
+    ):
+        journal = Journal(Path(folder) / "check.jsonl", {})
+        measured_ms = measure_networks(
+            graphs, corner_networks(space)[0], device.threads, journal, stage
+        ).median_ms
+    predicted_ms = np.array([table.predict(graph).ms for graph in graphs])
+    scale = float(np.median(measured_ms / predicted_ms))
+    return TableCheck(
+        networks=samples,
+        machine_scale=scale,
+        error=table_accuracy(table, graphs, measured_ms),
+        error_after_scale=table_accuracy(table, graphs, measured_ms / scale),
+        differences=differences(table.fingerprint, fingerprint(device, table.precision)),
+    )

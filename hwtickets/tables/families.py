@@ -1,0 +1,83 @@
+"""Families: operators that differ in one channel count only, and groups that share a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwtickets.space.operators import OperatorSpec
+
+#: The channel count that a family runs over is 0 in its key.
+Family = OperatorSpec
+
+
+class Place(NamedTuple):
+    """Where an operator stands in a family.
+
+    Attributes:
+        family: The operator without the channel count that the family runs over.
+        width: That channel count.
+    """
+
+    family: Family
+    width: int
+
+
+def places(spec: OperatorSpec) -> list[Place]:
+    """The families of an operator: over its output and over its input channels; one where they are tied."""
+    if spec.kind in ("conv", "linear") and spec.groups == 1:
+        return [Place(replace(spec, c_out=0), spec.c_out), Place(replace(spec, c_in=0), spec.c_in)]
+    if spec.depthwise:
+        return [Place(replace(spec, c_in=0, c_out=0, groups=0), spec.c_in)]
+    if spec.kind in ("conv", "linear"):
+        return []
+    return [Place(replace(spec, c_in=0, c_out=0), spec.c_in)]
+
+
+def members(specs: Iterable[OperatorSpec], fewest: int = 2) -> dict[Family, list[tuple[int, OperatorSpec]]]:
+    """All families with at least `fewest` members, each ascending in width."""
+    found: dict[Family, list[tuple[int, OperatorSpec]]] = {}
+    for spec in specs:
+        for place in places(spec):
+            found.setdefault(place.family, []).append((place.width, spec))
+    return {
+        family: sorted(entries, key=lambda entry: entry[0])
+        for family, entries in found.items()
+        if len(entries) >= fewest
+    }
+
+
+def group(spec: OperatorSpec) -> str:
+    """Operators of one group follow one formula of MACs and bytes, e.g. "conv", "conv-depthwise-k5"."""
+    if spec.depthwise:
+        return f"conv-depthwise-k{spec.kernel}"
+    if spec.groups > 1:
+        return f"{spec.kind}-grouped"
+    return spec.kind
+
+
+def formula_terms(spec: OperatorSpec) -> NDArray[np.float64]:
+    """What a group's formula weighs: existence, millions of MACs, megabytes moved."""
+    return np.array([1.0, spec.macs / 1e6, spec.bytes_moved / 1e6])
+
+
+def non_decreasing(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The non-decreasing sequence nearest to `values` in weighted squares (pool adjacent violators).
+
+    Args:
+        values: (n,), in order.
+        weights: (n,), positive.
+    """
+    pools: list[tuple[float, float, int]] = []
+    for value, weight in zip(values, weights, strict=True):
+        pool = (float(value), float(weight), 1)
+        while pools and pools[-1][0] > pool[0]:
+            mean, mass, count = pools.pop()
+            total = mass + pool[1]
+            pool = ((mean * mass + pool[0] * pool[1]) / total, total, count + pool[2])
+        pools.append(pool)
+    return np.concatenate([np.full(count, mean) for mean, _, count in pools]) if pools else values

@@ -1,0 +1,180 @@
+"""Measuring many networks: in small interleaved batches next to one reference, resumable."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwtickets.files import append_jsonl, read_jsonl
+from hwtickets.progress import Stage
+from hwtickets.runtimes import load, node_times, time_interleaved
+from hwtickets.runtimes.profiling import original_name
+from hwtickets.space.operators import OperatorGraph, OperatorSpec
+from hwtickets.tables.fit import Profiled
+from hwtickets.tables.skeleton import skeleton_model
+
+_BATCH = 10
+_RUNS = 100
+_WARMUP_RUNS = 10
+#: A batch of slow networks gets fewer runs.
+_SECONDS_A_BATCH = 3.0
+_PROFILE_RUNS = 80
+_REFERENCE = "reference"
+
+
+class Journal:
+    """Measurements on disk, so that a killed build goes on where it was.
+
+    Args:
+        path: The file; it starts over if it belongs to another plan.
+        plan: What is measured; measurements of equal plans are interchangeable.
+    """
+
+    def __init__(self, path: Path, plan: Mapping[str, object]) -> None:
+        self._path = path
+        records = read_jsonl(path, "unfinished latency table")
+        if not records or records[0].get("plan") != plan:
+            path.unlink(missing_ok=True)
+            append_jsonl(path, {"plan": dict(plan)})
+            records = []
+        self._records = {(record["kind"], record["index"]): record for record in records[1:]}
+
+    def get(self, kind: str, index: int) -> dict[str, Any] | None:
+        """A record of an earlier process or of this one."""
+        return self._records.get((kind, index))
+
+    def put(self, kind: str, index: int, **values: object) -> dict[str, Any]:
+        """Keeps a record."""
+        record = {"kind": kind, "index": index, **values}
+        append_jsonl(self._path, record)
+        self._records[(kind, index)] = record
+        return record
+
+    def count(self) -> int:
+        """How many records there are."""
+        return len(self._records)
+
+    def close(self) -> None:
+        """Removes the file: the table is finished."""
+        self._path.unlink(missing_ok=True)
+
+
+class Latencies:
+    """Latencies of networks in the order in which they were given.
+
+    Attributes:
+        median_ms: (networks,) medians, freed of the machine's changes of speed.
+        runs: Timed runs of each network.
+    """
+
+    def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
+        reference_ms = np.array([record["reference_ms"] for record in records])
+        # The reference ran in every batch: where it was slower than usual, so were its neighbours.
+        speed = np.median(reference_ms) / reference_ms
+        self.median_ms: NDArray[np.float64] = np.array([record["median_ms"] for record in records]) * speed
+        self.runs: list[int] = [int(record["runs"]) for record in records]
+
+
+def measure_networks(
+    graphs: Sequence[OperatorGraph], reference: OperatorGraph, threads: int, journal: Journal, stage: Stage
+) -> Latencies:
+    """Times whole networks.
+
+    Args:
+        graphs: The networks, all with one input shape.
+        reference: A network that is timed along with every batch.
+        threads: Threads of the runtime.
+        journal: Holds what is already measured and receives the rest.
+        stage: Is advanced by one a network.
+    """
+    for begin in range(0, len(graphs), _BATCH):
+        batch = [
+            index
+            for index in range(begin, min(begin + _BATCH, len(graphs)))
+            if journal.get("network", index) is None
+        ]
+        if not batch:
+            continue
+        sessions = {str(index): load(skeleton_model(graphs[index], seed=index), threads) for index in batch}
+        sessions[_REFERENCE] = load(skeleton_model(reference), threads)
+        inputs = sessions[_REFERENCE].random_inputs()
+        timings = time_interleaved(sessions, inputs, _RUNS, _WARMUP_RUNS, _SECONDS_A_BATCH)
+        for index in batch:
+            timing = timings[str(index)]
+            journal.put(
+                "network",
+                index,
+                median_ms=timing.p50_ms,
+                reference_ms=timings[_REFERENCE].p50_ms,
+                runs=timing.runs,
+            )
+            stage.advance()
+    records = [journal.get("network", index) for index in range(len(graphs))]
+    return Latencies([record for record in records if record is not None])
+
+
+def profile_networks(
+    graphs: Sequence[OperatorGraph], threads: int, journal: Journal, stage: Stage
+) -> dict[OperatorSpec, Profiled]:
+    """Profiles networks inside the runtime; see `measure_networks` for the arguments.
+
+    Returns:
+        Median over the networks, by operator.
+    """
+    times_ms: dict[OperatorSpec, list[float]] = defaultdict(list)
+    nodes: dict[OperatorSpec, list[int]] = defaultdict(list)
+    for index, graph in enumerate(graphs):
+        record = journal.get("profile", index)
+        if record is None:
+            model = skeleton_model(graph, seed=index)
+            inputs = load(model, threads).random_inputs()
+            found = node_times(model, inputs, _PROFILE_RUNS, threads)
+            shares = operator_times(graph, {name: node.mean_ms for name, node in found.items()})
+            record = journal.put("profile", index, times=shares)
+            stage.advance()
+        for operator in graph:
+            time_ms, count = record["times"].get(operator.name, (0.0, 0))
+            if count:
+                times_ms[operator.spec].append(time_ms)
+                nodes[operator.spec].append(count)
+    return {
+        spec: Profiled(float(np.median(values)), float(np.mean(nodes[spec])))
+        for spec, values in times_ms.items()
+    }
+
+
+def operator_times(graph: OperatorGraph, times_ms: Mapping[str, float]) -> dict[str, tuple[float, int]]:
+    """Adds up the times of a network's nodes by operator.
+
+    A node that the runtime put in on its own (a change of the memory layout) belongs to the operator after
+    it, the last ones to the last operator, so that the sum stays the same.
+
+    Args:
+        graph: The network.
+        times_ms: Time by node name, in order of execution.
+
+    Returns:
+        Time in ms and number of nodes, by operator name.
+    """
+    names = {operator.name for operator in graph}
+    found: dict[str, tuple[float, int]] = {}
+    waiting: tuple[float, int] = (0.0, 0)
+    for node, time_ms in times_ms.items():
+        waiting = (waiting[0] + time_ms, waiting[1] + 1)
+        name = original_name(node)
+        owner = name if name in names else name.rpartition("/")[0]
+        if owner in names:
+            found[owner] = _sum(found.get(owner), waiting)
+            waiting = (0.0, 0)
+    if waiting[1]:
+        found[graph.operators[-1].name] = _sum(found.get(graph.operators[-1].name), waiting)
+    return found
+
+
+def _sum(one: tuple[float, int] | None, other: tuple[float, int]) -> tuple[float, int]:
+    return other if one is None else (one[0] + other[0], one[1] + other[1])

@@ -1,0 +1,103 @@
+"""Networks of a search space to be measured, chosen so that every unit is seen at every width."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwtickets.space.operators import OperatorGraph
+
+
+class Space(Protocol):
+    """What a table needs to know of a search space."""
+
+    name: str
+    input_shape: tuple[int, int, int]
+
+    @property
+    def units(self) -> Mapping[str, object]:
+        """Units by name."""
+
+    def widths_allowed(self, unit: str, alignment: int) -> list[int]:
+        """Aligned widths of a unit, ascending, its full width included."""
+
+    def dense(self) -> dict[str, int]:
+        """The full widths."""
+
+    def forms(self) -> dict[str, list[str]]:
+        """Deployed forms by block."""
+
+    def graph(self, widths: Mapping[str, int], forms: Mapping[str, str] | None = None) -> OperatorGraph:
+        """Operators of a network."""
+
+
+#: How far a unit's share of its full width lies from its network's, at most.
+_WIDTH_SPREAD = 0.5
+#: In a network, up to this share of the units is removed on top of those that are narrowed to nothing.
+_MOST_REMOVED = 0.6
+
+
+def corner_networks(space: Space) -> list[OperatorGraph]:
+    """The largest networks, all blocks in their first, second, ... form."""
+    most = max((len(forms) for forms in space.forms().values()), default=1)
+    return [
+        space.graph(
+            space.dense(),
+            {block: forms[min(index, len(forms) - 1)] for block, forms in space.forms().items()},
+        )
+        for index in range(most)
+    ]
+
+
+def space_id(space: Space) -> str:
+    """A short name of a space's operators: equal for spaces that one table can serve."""
+    operators = [repr(operator.spec) for graph in corner_networks(space) for operator in graph]
+    return hashlib.sha256("\n".join(operators).encode()).hexdigest()[:8]
+
+
+def sampled_networks(space: Space, alignment: int, count: int, seed: int) -> list[OperatorGraph]:
+    """Networks of all sizes, Latin-hypercube sampled.
+
+    Each network has a size and a share of removed units; a unit's width scatters around its network's size.
+    Size, removal, every unit's scatter and every block's form are stratified over the networks.
+
+    Args:
+        space: Where they come from.
+        alignment: Widths are those that are allowed at this alignment.
+        count: How many.
+        seed: Of the sampling.
+    """
+    units, blocks = list(space.units), space.forms()
+    random = np.random.default_rng(seed)
+    coordinates = _latin_hypercube(random, count, 2 + 2 * len(units) + len(blocks))
+    networks = []
+    for point in coordinates:
+        size, removal = point[0], point[1] * _MOST_REMOVED
+        scatter, fate, choice = np.split(point[2:], [len(units), 2 * len(units)])
+        widths = {
+            unit: _width(
+                space.widths_allowed(unit, alignment),
+                size + (2 * scatter[i] - 1) * _WIDTH_SPREAD,
+                fate[i] < removal,
+            )
+            for i, unit in enumerate(units)
+        }
+        forms = {block: known[int(choice[i] * len(known))] for i, (block, known) in enumerate(blocks.items())}
+        networks.append(space.graph(widths, forms))
+    return networks
+
+
+def _width(allowed: list[int], share: float, removed: bool) -> int:
+    if removed:
+        return allowed[0]
+    return allowed[round(float(np.clip(share, 0.0, 1.0)) * (len(allowed) - 1))]
+
+
+def _latin_hypercube(random: np.random.Generator, count: int, dimensions: int) -> NDArray[np.float64]:
+    """(count, dimensions) in [0, 1): each column has one point in each of `count` equal intervals."""
+    strata = np.stack([random.permutation(count) for _ in range(dimensions)], axis=1)
+    return (strata + random.random((count, dimensions))) / count

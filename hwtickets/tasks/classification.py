@@ -1,0 +1,164 @@
+"""Image classification: one class an image, scored by top-1 accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hwtickets.errors import UsageError
+from hwtickets.tasks.augmentation import normalise, shift_and_flip
+from hwtickets.tasks.dataset import Dataset
+from hwtickets.tasks.splits import Split
+from hwtickets.tasks.task import SplitName
+
+SHIFT_SHARE = 8
+"""Images are shifted by up to an eighth of their side: the 4 pixels that are usual for the 32 of CIFAR."""
+EVALUATION_BATCH = 500
+EVALUATION_PIXELS = EVALUATION_BATCH * 64 * 64
+"""Larger images are scored in smaller batches, so that the activations fit into 4 GB."""
+EPOCH_STREAM, STEP_STREAM, CALIBRATION_STREAM = range(3)
+
+
+class Classification:
+    """Classification of the images of one data set.
+
+    Args:
+        dataset: What is classified.
+        batch_size: Images in a training batch.
+        label_smoothing: Share of the target spread evenly over all classes.
+        seed: Orders and augments the training images.
+
+    Raises:
+        UsageError: The batch is larger than the training data.
+    """
+
+    name = "classification"
+    metric = "top-1 accuracy"
+    metric_unit = "%"
+    higher_is_better = True
+
+    def __init__(
+        self, dataset: Dataset, batch_size: int, label_smoothing: float = 0.0, seed: int = 0
+    ) -> None:
+        if not 1 <= batch_size <= len(dataset.train):
+            raise UsageError(
+                f"batch size {batch_size} does not fit: there are {len(dataset.train)} training images."
+            )
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.label_smoothing = label_smoothing
+        self.seed = seed
+        self.input_shape = (dataset.channels, dataset.resolution, dataset.resolution)
+        self.classes = dataset.classes
+        self.num_outputs = len(dataset.classes)
+        self.steps_per_epoch = len(dataset.train) // batch_size
+        self._order: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    def train_batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """One augmented training batch; a pure function of the seed and the step.
+
+        Args:
+            step: Counts optimizer steps from 0; every `steps_per_epoch` steps the images come in a new order.
+
+        Returns:
+            Normalised images float32 (B, C, H, W), channels last, and labels int64 (B,).
+        """
+        epoch, position = divmod(step, self.steps_per_epoch)
+        start = position * self.batch_size
+        indices = self._epoch_order(epoch)[start : start + self.batch_size]
+        images = _channels_last(self.dataset.train.batch(indices))
+        largest_shift = self.dataset.resolution // SHIFT_SHARE
+        shifted = shift_and_flip(images, largest_shift, self._generator(STEP_STREAM, step))
+        return self._normalise(shifted), self.dataset.train.labels[indices]
+
+    def validation_batches(self, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+        """The validation images in order, normalised, with their labels."""
+        return self._batches(self.dataset.validation, batch_size)
+
+    def test_batches(self, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+        """The test images in order, normalised, with their labels."""
+        return self._batches(self.dataset.test, batch_size)
+
+    def calibration_batch(self, index: int) -> Tensor:
+        """Training images without augmentation, in an order of their own; repeats after `steps_per_epoch`.
+
+        Returns:
+            Normalised images float32 (B, C, H, W), channels last.
+        """
+        order = self._shuffled(CALIBRATION_STREAM, 0)
+        start = index % self.steps_per_epoch * self.batch_size
+        indices = order[start : start + self.batch_size]
+        return self._normalise(_channels_last(self.dataset.train.batch(indices)))
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of logits (B, classes) against labels (B,), averaged over the batch."""
+        return nn.functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
+
+    @torch.no_grad()
+    def score(self, model: nn.Module, split: SplitName) -> float:
+        """Top-1 accuracy in percent, in evaluation mode; every module is put back into the mode it was in."""
+        batch_size = max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // self.dataset.resolution**2))
+        batches = self._batches(getattr(self.dataset, split), batch_size)
+        device = next(model.parameters()).device
+        right = count = 0
+        with _evaluating(model):
+            for images, labels in batches:
+                right += int((model(images.to(device)).argmax(1).cpu() == labels).sum())
+                count += len(labels)
+        return 100 * right / count
+
+    def preprocessing(self) -> dict[str, Any]:
+        """How to make an input: scale the shorter side, cut out the centre, (pixel / 255 - mean) / std."""
+        return {
+            "layout": "NCHW",
+            "color": "grey" if self.dataset.channels == 1 else "RGB",
+            "channels": self.dataset.channels,
+            "resolution": self.dataset.resolution,
+            "crop": "center",
+            "input_range": [0.0, 1.0],
+            "mean": [round(value, 6) for value in self.dataset.mean.tolist()],
+            "std": [round(value, 6) for value in self.dataset.std.tolist()],
+        }
+
+    def _epoch_order(self, epoch: int) -> Tensor:
+        known_epoch, order = self._order
+        if epoch == known_epoch:
+            return order
+        order = self._shuffled(EPOCH_STREAM, epoch)
+        self._order = (epoch, order)
+        return order
+
+    def _shuffled(self, stream: int, number: int) -> Tensor:
+        return torch.from_numpy(self._generator(stream, number).permutation(len(self.dataset.train)))
+
+    def _generator(self, stream: int, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, stream, number])
+
+    def _normalise(self, images: NDArray[np.uint8]) -> Tensor:
+        return normalise(images, self.dataset.mean, self.dataset.std)
+
+    def _batches(self, split: Split, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for indices in torch.split(torch.arange(len(split)), batch_size):
+            yield self._normalise(_channels_last(split.batch(indices))), split.labels[indices]
+
+
+def _channels_last(images: Tensor) -> NDArray[np.uint8]:
+    pixels: NDArray[np.uint8] = images.numpy().transpose(0, 2, 3, 1)
+    return pixels
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

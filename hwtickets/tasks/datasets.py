@@ -1,0 +1,45 @@
+"""Data sets by name: what `--data` understands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwtickets.errors import UsageError, unknown
+from hwtickets.tasks import cifar10, fashion_mnist, image_folder
+from hwtickets.tasks.dataset import Dataset
+
+EMBEDDED = "fashion-mnist-small"
+FOLDER_LOADERS = {
+    "fashion-mnist": fashion_mnist.load_folder,
+    "cifar10": cifar10.load_folder,
+    "folder": image_folder.load_folder,
+}
+SMALLEST_RESOLUTION = 8
+
+
+def load_dataset(spec: str, resolution: int | None = None, seed: int = 0) -> Dataset:
+    """Load a data set.
+
+    Args:
+        spec: "fashion-mnist-small" (comes with the package), "fashion-mnist:DIR", "cifar10:DIR" or
+            "folder:DIR".
+        resolution: Height and width of the images, in pixels; None is the data's own (64 for a folder).
+        seed: Chooses the validation images where the data has no validation split of its own.
+
+    Raises:
+        UsageError: The name is unknown, or the folder is missing or holds something else.
+        HwticketsError: A file is missing or damaged.
+    """
+    if resolution is not None and resolution < SMALLEST_RESOLUTION:
+        raise UsageError(f"resolution {resolution} is too small; the least is {SMALLEST_RESOLUTION} pixels.")
+    if spec == EMBEDDED:
+        return fashion_mnist.load_embedded(resolution)
+    kind, _, place = spec.partition(":")
+    if kind not in FOLDER_LOADERS:
+        raise unknown("data", spec, [EMBEDDED, *(f"{name}:DIR" for name in FOLDER_LOADERS)])
+    if not place:
+        raise UsageError(f"data '{kind}' needs a folder: {kind}:DIR.")
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"data folder {folder} does not exist.")
+    return FOLDER_LOADERS[kind](folder, resolution, seed)

@@ -1,0 +1,109 @@
+"""Decoding of image files into uint8 arrays, many at a time."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from hwtickets.errors import HwticketsError
+
+GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "F"})
+CHUNK = 256
+
+_BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+def count_channels(path: Path) -> int:
+    """Read the header of an image file.
+
+    Returns:
+        1 for a grey image, 3 for any other.
+
+    Raises:
+        HwticketsError: The file is not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return 1 if image.mode in GREY_MODES else 3
+    except _BROKEN as error:
+        raise _not_an_image(str(path)) from error
+
+
+def decode_file(path: Path, resolution: int, channels: int) -> NDArray[np.uint8]:
+    """Decode one image file: shorter side scaled to the resolution, centre square cut out.
+
+    Args:
+        path: Any format that Pillow reads.
+        resolution: Side of the result, in pixels.
+        channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        uint8 array (channels, resolution, resolution).
+
+    Raises:
+        HwticketsError: The file is not an image, or is cut off.
+    """
+    mode = "L" if channels == 1 else "RGB"
+    try:
+        with Image.open(path) as image:
+            # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is still large enough.
+            image.draft(mode, (resolution, resolution))
+            square = ImageOps.fit(image.convert(mode), (resolution, resolution), Image.Resampling.BILINEAR)
+    except _BROKEN as error:
+        raise _not_an_image(str(path)) from error
+    return _channels_first(square)
+
+
+def decode_bytes(encoded: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+    """Decode one RGB image held in memory, at its own size.
+
+    Args:
+        encoded: The bytes of the image file.
+        name: What an error calls the image.
+
+    Returns:
+        uint8 array (3, height, width).
+
+    Raises:
+        HwticketsError: The bytes are not an image.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded.tobytes())) as image:
+            return _channels_first(image.convert("RGB"))
+    except _BROKEN as error:
+        raise _not_an_image(name) from error
+
+
+def fill_in_threads(images: NDArray[np.uint8], decode: Callable[[int], NDArray[np.uint8]]) -> None:
+    """Set `images[i] = decode(i)` for every i, on all cores (Pillow releases the interpreter lock).
+
+    Args:
+        images: uint8 array (N, C, H, W), filled in place.
+        decode: Gives image i, uint8 (C, H, W); its first error is raised here.
+    """
+    cores = os.cpu_count() or 1
+    step = max(1, min(CHUNK, -(-len(images) // cores)))
+
+    def fill(start: int) -> None:
+        for index in range(start, min(start + step, len(images))):
+            images[index] = decode(index)
+
+    with ThreadPoolExecutor(cores) as pool:
+        for _ in pool.map(fill, range(0, len(images), step)):
+            pass
+
+
+def _channels_first(image: Image.Image) -> NDArray[np.uint8]:
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _not_an_image(name: str) -> HwticketsError:
+    return HwticketsError(f"{name} is damaged or is not an image; replace it or remove it.")

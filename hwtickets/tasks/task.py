@@ -1,0 +1,55 @@
+"""What every task offers to the search; nothing outside this package knows more about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol
+
+from torch import Tensor, nn
+
+SplitName = Literal["validation", "test"]
+
+
+class Task(Protocol):
+    """Data, loss and metric.
+
+    Attributes:
+        name: What `--task` calls it.
+        metric: Name of the score.
+        metric_unit: Unit of the score.
+        higher_is_better: Direction of the score.
+        input_shape: (C, H, W) of one input.
+        num_outputs: Width of the network's last layer.
+        classes: Name of every class, in the order of the outputs.
+        steps_per_epoch: Full batches in the training data.
+    """
+
+    name: str
+    metric: str
+    metric_unit: str
+    higher_is_better: bool
+    input_shape: tuple[int, int, int]
+    num_outputs: int
+    classes: list[str]
+    steps_per_epoch: int
+
+    def train_batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of one training step; a pure function of the seed and the step."""
+
+    def validation_batches(self, batch_size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and targets that choices are made on."""
+
+    def test_batches(self, batch_size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and targets for the last figure."""
+
+    def calibration_batch(self, index: int) -> Tensor:
+        """Training inputs as at deployment, for batch norm statistics; a pure function of seed and index."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """What training minimises, a scalar."""
+
+    def score(self, model: nn.Module, split: SplitName) -> float:
+        """The metric of a model on one split; leaves the model's modes as they were."""
+
+    def preprocessing(self) -> dict[str, Any]:
+        """How to make an input from an image, for the exported model's metadata."""

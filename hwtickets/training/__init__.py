@@ -1,0 +1,1 @@
+"""One training loop with five hooks, and what it needs."""

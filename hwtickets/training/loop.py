@@ -1,0 +1,142 @@
+"""The one training loop; every method is a hook in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from hwtickets.errors import HwticketsError
+from hwtickets.supernets.base import Supernet
+from hwtickets.training.optimizer import LearningRate
+
+if TYPE_CHECKING:
+    from hwtickets.tasks.task import Task
+
+Trigger = Callable[[int], bool]
+
+
+class Hook:
+    """A method's place in the loop. Every call gets the loop; its state travels with the checkpoints."""
+
+    #: Key of this hook's state in a checkpoint.
+    name = "hook"
+
+    def on_step_begin(self, loop: TrainingLoop) -> None:
+        """Before the forward pass: schedules."""
+
+    def after_backward(self, loop: TrainingLoop) -> None:
+        """Gradients of the task's loss are there: penalties, growth, scores."""
+
+    def after_step(self, loop: TrainingLoop) -> None:
+        """Weights were updated: masks, projections, EMA."""
+
+    def on_interval(self, loop: TrainingLoop) -> None:
+        """Every `interval` steps and after the last one: observe, save."""
+
+    def on_trigger(self, loop: TrainingLoop, event: str) -> None:
+        """A trigger fired after a step: shrink, prune, reactivate."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Tensors to be saved, by name."""
+        return {}
+
+    def facts(self) -> dict[str, Any]:
+        """JSON-able state to be saved."""
+        return {}
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Takes back what `tensors` and `facts` gave."""
+
+
+class TrainingLoop:
+    """Trains a network for a number of steps; a step depends only on the state before it and on its number.
+
+    Args:
+        model: The network.
+        task: Gives batches by step number and the loss.
+        optimizer: Updates the weights.
+        learning_rate: Rate at a step.
+        hooks: In the order in which they are called.
+        steps: Number of the step after the last one.
+        first_step: Number of the first step; batches and rates go on from there.
+        triggers: Events by name, each a test of the number of finished steps.
+        interval: Steps between two `on_interval` calls.
+        seed: Seeds the random numbers of every step (dropout), together with its number.
+    """
+
+    def __init__(
+        self,
+        model: Supernet,
+        task: Task,
+        optimizer: torch.optim.Optimizer,
+        learning_rate: LearningRate,
+        hooks: Sequence[Hook],
+        steps: int,
+        first_step: int = 0,
+        triggers: dict[str, Trigger] | None = None,
+        interval: int = 50,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.task, self.optimizer = model, task, optimizer
+        self.learning_rate, self.hooks = learning_rate, list(hooks)
+        self.steps, self.step, self.interval, self.seed = steps, first_step, interval, seed
+        self.triggers = triggers or {}
+        self.loss = math.nan
+        self.rate = 0.0
+
+    def run(self, advance: Callable[..., None] = lambda *_, **__: None) -> None:
+        """Trains to the last step.
+
+        Args:
+            advance: Called as `advance(steps, note=text)` after every step.
+
+        Raises:
+            HwticketsError: The loss is not finite.
+        """
+        self.model.train()
+        while self.step < self.steps:
+            self._one_step()
+            advance(1, note=f"loss {self.loss:.2f}")
+            for event in [name for name, fires in self.triggers.items() if fires(self.step)]:
+                self._call(lambda hook, event=event: hook.on_trigger(self, event))  # type: ignore[misc]
+            if self.step % self.interval == 0 or self.step == self.steps:
+                self._call(lambda hook: hook.on_interval(self))
+
+    def _one_step(self) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + self.step)
+        self.rate = self.learning_rate(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        self._call(lambda hook: hook.on_step_begin(self))
+        x, target = self.task.train_batch(self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.task.loss(self.model(x), target)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.loss = float(loss.detach())
+        if not math.isfinite(self.loss):
+            raise HwticketsError(
+                f"training: the loss is {self.loss} at step {self.step}; lower learning_rate (now {self.rate:.3g})"
+            )
+        self._call(lambda hook: hook.after_backward(self))
+        self.optimizer.step()
+        self._call(lambda hook: hook.after_step(self))
+        self.step += 1
+
+    def _call(self, call: Callable[[Hook], None]) -> None:
+        for hook in self.hooks:
+            call(hook)
+
+
+def every_share(shares: Iterable[float], steps: int) -> Trigger:
+    """A trigger that fires at shares of a run.
+
+    Args:
+        shares: In (0, 1].
+        steps: Steps of the whole run.
+    """
+    at = {max(1, round(share * steps)) for share in shares}
+    return lambda finished: finished in at

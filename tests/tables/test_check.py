@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hwtickets.devices import get_device
+from hwtickets.tables import LatencyTable, check_table
+from hwtickets.tables.sampling import Space
+
+_CPU = get_device("cpu").model_copy(update={"alignment": 16})
+
+
+def test_a_table_of_another_machine_shows_its_scale_and_its_differences(space: Space, table: LatencyTable) ->
+None:
+    found = check_table(table, space, _CPU, samples=8)
+    assert found.networks == 8
+    assert found.machine_scale > 0
+    assert any(line.startswith("cpu: toy ->") for line in found.differences)
+    assert found.error_after_scale["median_error"] <= found.error["median_error"] + 1e-9
+
+
+def test_a_slower_machine_is_told_by_the_scale_alone(space: Space, table: LatencyTable) -> None:
+    def scaled(factor: float) -> LatencyTable:
+        calibration = table.calibration
+        values = (calibration.offset_ms, calibration.scale, calibration.per_operator_ms)
+        return replace(table, calibration=type(calibration)(*(factor * value for value in values)))
+
+    one, hundred = (check_table(scaled(factor), space, _CPU, samples=4) for factor in (1.0, 100.0))
+    assert one.machine_scale / hundred.machine_scale == pytest.approx(100, rel=0.9)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hwtickets.progress import Progress
+from hwtickets.space.operators import GraphBuilder, OperatorGraph
+from hwtickets.tables.measure import Journal, Latencies, measure_networks, operator_times
+from hwtickets.tables.sampling import Space, corner_networks, sampled_networks
+
+
+@pytest.fixture
+def graph() -> OperatorGraph:
+    builder = GraphBuilder(3, 8, 8)
+    x = builder.conv("b", "expand", builder.graph.input, 16)
+    builder.conv("b", "expand_k5", x, 16, 5, residual=x)
+    return builder.graph
+
+
+def test_times_of_nodes_add_up_to_their_operators(graph: OperatorGraph) -> None:
+    nodes = {"b/expand_nchwc": 1.0, "b/expand_k5/Conv:0_nchwc": 2.0, "b/expand_k5/Add": 4.0}
+    assert operator_times(graph, nodes) == {"b/expand": (1.0, 1), "b/expand_k5": (6.0, 2)}
+
+
+def test_nodes_of_the_runtime_belong_to_the_operator_after_them_and_none_is_lost(graph: OperatorGraph) ->
+None:
+    nodes = {"ReorderInput_token_1": 1.0, "b/expand": 2.0, "ReorderOutput": 4.0, "b/expand_k5/Add": 8.0, "y":
+    16.0} assert operator_times(graph, nodes) == {"b/expand": (3.0, 2), "b/expand_k5": (28.0, 3)}
+
+
+def test_a_slow_spell_of_the_machine_is_taken_out() -> None:
+    records = [{"median_ms": 1.0, "reference_ms": 2.0, "runs": 5}] * 4
+    slow = {"median_ms": 1.5, "reference_ms": 3.0, "runs": 5}
+    assert Latencies([*records, slow]).median_ms.tolist() == pytest.approx([1.0] * 5)
+
+
+def test_a_second_process_measures_only_what_is_missing(space: Space, tmp_path: Path) -> None:
+    graphs, reference = sampled_networks(space, 16, 4, seed=0), corner_networks(space)[0]
+    file = tmp_path / "journal.jsonl"
+    with Progress(quiet=True).stage("first") as stage:
+        first = measure_networks(graphs[:2], reference, 1, Journal(file, {"seed": 0}), stage)
+    with Progress(quiet=True).stage("second") as stage:
+        both = measure_networks(graphs, reference, 1, Journal(file, {"seed": 0}), stage)
+        assert stage.done == 2
+    assert len(both.runs) == 4
+    assert both.median_ms[0] / both.median_ms[1] == pytest.approx(first.median_ms[0] / first.median_ms[1])
+
+
+def test_another_plan_starts_over(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    Journal(file, {"seed": 0}).put("network", 0, median_ms=1.0)
+    assert Journal(file, {"seed": 0}).count() == 1
+    assert Journal(file, {"seed": 1}).count() == 0
+
+
+def test_a_line_torn_by_a_kill_is_measured_again(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    journal = Journal(file, {"seed": 0})
+    journal.put("network", 0, median_ms=1.0)
+    journal.put("network", 1, median_ms=2.0)
+    file.write_bytes(file.read_bytes()[:-5])
+    again = Journal(file, {"seed": 0})
+    assert again.get("network", 0) is not None
+    assert again.get("network", 1) is None
