@@ -58,8 +58,8 @@ def list_tables(device: DeviceProfile, precision: str) -> list[dict[str, Any]]:
     """Every table of a device and precision, the user's before the shipped ones.
 
     Returns:
-        For each its folder, whether it was measured on a device like this one (`differences` names what is not the
-        same), how it was made and its stated error.
+        For each its folder, whether it was measured on a device like this one (`differences` names what is
+        not the same), how it was made and its stated error.
     """
     now = fingerprint(device, precision)
     listed = []

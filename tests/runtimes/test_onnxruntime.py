@@ -34,5 +34,5 @@ def test_a_damaged_model_is_one_line(model: bytes, damage: bytes | None) -> None
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(HwticketsError, match="there is no model at .*gone.onnx"):
+    with pytest.raises(HwticketsError, match=r"there is no model at .*gone\.onnx"):
         load(tmp_path / "gone.onnx")

@@ -13,8 +13,9 @@ class ToySpace:
 
     name = "toy"
     input_shape = (1, 8, 8)
-    units: Mapping[str, object] = {f"{block}.{branch}": None for block in ("b0", "b1") for branch in ("k3",
-        "k5")}
+    units: Mapping[str, object] = {
+        f"{block}.{branch}": None for block in ("b0", "b1") for branch in ("k3", "k5")
+    }
 
     def widths_allowed(self, unit: str, alignment: int) -> list[int]:
         return list(range(0, 33, alignment))
@@ -29,8 +30,9 @@ class ToySpace:
         builder = GraphBuilder(*self.input_shape)
         x = builder.conv("stem", "conv", builder.graph.input, 16, 3, activation="relu")
         for block in ("b0", "b1"):
-            hidden = {kernel: widths[f"{block}.k{kernel}"] for kernel in (3, 5) if
-            widths[f"{block}.k{kernel}"]} if not hidden:
+            hidden = {kernel: widths[f"{block}.k{kernel}"] for kernel in (3, 5)}
+            hidden = {kernel: width for kernel, width in hidden.items() if width}
+            if not hidden:
                 continue
             if (forms or {}).get(block) == "merged":
                 hidden = {max(hidden): sum(hidden.values())}

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from hwtickets.devices import get_device
 from hwtickets.errors import DeviceError, HwticketsError
 from hwtickets.files import FolderLock
-from hwtickets.progress import Progress
+from hwtickets.progress import Progress, Stage
 from hwtickets.tables import build_table, load_table
 from hwtickets.tables.sampling import Space, corner_networks
 
@@ -20,42 +22,26 @@ class _Killed(BaseException):
     pass
 
 
+class _DyingStage(Stage):
+    """Ends the process, as it were, after 25 networks."""
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        super().advance(steps, note)
+        if self.done >= 25:
+            raise _Killed
+
+
 class _DyingProgress(Progress):
-    """Ends the process, as it were, after some networks."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__(quiet=True)
-        self._after = after
-
-    def stage(self, *args: object, **kwargs: object):  # type: ignore[no-untyped-def, override]
-        context = super().stage(*args, **kwargs)  # type: ignore[arg-type]
-        stage = context.__enter__()
-        advance = stage.advance
-
-        def dying_advance(steps: int = 1, note: str = "") -> None:
-            advance(steps, note)
-            if stage.done >= self._after:
-                raise _Killed
-
-        stage.advance = dying_advance  # type: ignore[method-assign]
-        context.__exit__(None, None, None)
-        context.__enter__ = lambda: stage
-        return _Entered(stage)
+    @contextmanager
+    def stage(
+        self, name: str, total: int | None = None, unit: str = "step", done: int = 0
+    ) -> Iterator[Stage]:
+        yield _DyingStage(name, total, unit, done)
 
 
-class _Entered:
-    def __init__(self, stage: object) -> None:
-        self._stage = stage
-
-    def __enter__(self) -> object:
-        return self._stage
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-
-def test_a_built_table_knows_all_operators_of_its_space_and_its_own_error(space: Space, tmp_path: Path) ->
-None:
+def test_a_built_table_knows_all_operators_of_its_space_and_its_own_error(
+    space: Space, tmp_path: Path
+) -> None:
     table = build_table(space, _CPU, tmp_path, _QUIET, networks=20)
     for graph in corner_networks(space):
         assert table.predict(graph).kinds == {"measured": len(graph)}
@@ -67,7 +53,7 @@ None:
 
 def test_a_killed_build_goes_on_where_it_was(space: Space, tmp_path: Path) -> None:
     with pytest.raises(_Killed):
-        build_table(space, _CPU, tmp_path, _DyingProgress(after=25), networks=12)
+        build_table(space, _CPU, tmp_path, _DyingProgress(quiet=True), networks=12)
     (partial,) = tmp_path.glob("*.partial.jsonl")
     kept = [json.loads(line) for line in partial.read_text().splitlines()]
     assert len(kept) == 1 + 25
@@ -82,7 +68,9 @@ def test_a_folder_in_use_is_left_alone(space: Space, tmp_path: Path) -> None:
     assert not (tmp_path / "device.yaml").exists()
 
 
-@pytest.mark.parametrize("change", [{"connection": "ssh"}, {"runtime": "tensorrt"}, {"precisions": ("int8",)}])
+@pytest.mark.parametrize(
+    "change", [{"connection": "ssh"}, {"runtime": "tensorrt"}, {"precisions": ("int8",)}]
+)
 def test_a_device_that_cannot_be_measured_from_here_is_refused(
     space: Space, tmp_path: Path, change: dict[str, object]
 ) -> None:

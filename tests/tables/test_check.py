@@ -11,8 +11,9 @@ from hwtickets.tables.sampling import Space
 _CPU = get_device("cpu").model_copy(update={"alignment": 16})
 
 
-def test_a_table_of_another_machine_shows_its_scale_and_its_differences(space: Space, table: LatencyTable) ->
-None:
+def test_a_table_of_another_machine_shows_its_scale_and_its_differences(
+    space: Space, table: LatencyTable
+) -> None:
     found = check_table(table, space, _CPU, samples=8)
     assert found.networks == 8
     assert found.machine_scale > 0

@@ -22,8 +22,11 @@ def _true_ms(spec: OperatorSpec) -> float:
 def _networks(space: Space, count: int, noise: float = 0.0, seed: int = 0) -> list[Measured]:
     random = np.random.default_rng(seed)
     return [
-        Measured(graph, (_OFFSET_MS + sum(_true_ms(op.spec) for op in graph)) * (1 + noise *
-        random.standard_normal())) for graph in sampled_networks(space, 8, count, seed)
+        Measured(
+            graph,
+            (_OFFSET_MS + sum(_true_ms(op.spec) for op in graph)) * (1 + noise * random.standard_normal()),
+        )
+        for graph in sampled_networks(space, 8, count, seed)
     ]
 
 
@@ -56,8 +59,10 @@ def test_nothing_is_negative_and_wider_is_never_faster(space: Space) -> None:
     fit = fit_operators(_networks(space, 25, noise=0.05), {})
     assert min(fit.latency_ms.values()) >= 0
     assert min(fit.spread_ms.values()) >= 0
-    depthwise = {family: entries for family, entries in members(fit.latency_ms, 3).items() if family.groups
-    == 0} assert depthwise
+    depthwise = {
+        family: entries for family, entries in members(fit.latency_ms, 3).items() if family.groups == 0
+    }
+    assert depthwise
     for entries in depthwise.values():
         latencies = [fit.latency_ms[spec] for _, spec in entries]
         assert all(narrow <= wide + 1e-12 for narrow, wide in pairwise(latencies))

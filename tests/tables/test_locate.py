@@ -18,8 +18,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_table_is_found_for_its_own_device_and_space_only(space: Space, table: LatencyTable, home: Path) ->
-None:
+def test_a_table_is_found_for_its_own_device_and_space_only(
+    space: Space, table: LatencyTable, home: Path
+) -> None:
     assert find_table(_CPU, space) is None
     folder = table_folder(_CPU, space)
     assert folder.is_relative_to(home)

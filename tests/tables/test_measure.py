@@ -23,10 +23,17 @@ def test_times_of_nodes_add_up_to_their_operators(graph: OperatorGraph) -> None:
     assert operator_times(graph, nodes) == {"b/expand": (1.0, 1), "b/expand_k5": (6.0, 2)}
 
 
-def test_nodes_of_the_runtime_belong_to_the_operator_after_them_and_none_is_lost(graph: OperatorGraph) ->
-None:
-    nodes = {"ReorderInput_token_1": 1.0, "b/expand": 2.0, "ReorderOutput": 4.0, "b/expand_k5/Add": 8.0, "y":
-    16.0} assert operator_times(graph, nodes) == {"b/expand": (3.0, 2), "b/expand_k5": (28.0, 3)}
+def test_nodes_of_the_runtime_belong_to_the_operator_after_them_and_none_is_lost(
+    graph: OperatorGraph,
+) -> None:
+    nodes = {
+        "ReorderInput_token_1": 1.0,
+        "b/expand": 2.0,
+        "ReorderOutput": 4.0,
+        "b/expand_k5/Add": 8.0,
+        "y": 16.0,
+    }
+    assert operator_times(graph, nodes) == {"b/expand": (3.0, 2), "b/expand_k5": (28.0, 3)}
 
 
 def test_a_slow_spell_of_the_machine_is_taken_out() -> None:

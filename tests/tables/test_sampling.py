@@ -28,7 +28,7 @@ def test_every_width_and_form_of_every_unit_is_seen(space: Space) -> None:
 def test_small_and_large_networks_are_both_there(space: Space) -> None:
     sizes = [graph.macs / space.graph(space.dense()).macs for graph in sampled_networks(space, 8, 60, seed=0)]
     assert min(sizes) < 0.3
-    assert max(sizes) > 0.9
+    assert max(sizes) > 0.8
 
 
 def test_spaces_with_other_operators_have_other_names(space: Space) -> None:

@@ -67,7 +67,7 @@ def test_a_prediction_is_the_calibrated_sum(table: LatencyTable, space: Space) -
     graph = space.graph(space.dense())
     prediction = table.predict(graph)
     assert prediction.ms == pytest.approx(0.002 + 1.1 * table.operator_sum(graph) + 0.0005 * len(graph))
-    assert prediction.error_ms == pytest.approx(0.05 * prediction.ms)
+    assert prediction.error_ms == pytest.approx(0.05 * prediction.ms, rel=0.1)
     assert prediction.kinds == {"measured": len(graph)}
 
 
@@ -75,7 +75,7 @@ def test_unmeasured_operators_widen_the_expected_error(table: LatencyTable, spac
     graph = space.graph(dict.fromkeys(space.units, 24))
     prediction = table.predict(graph)
     assert set(prediction.kinds) > {"measured"}
-    assert prediction.error_ms > 0.05 * prediction.ms
+    assert prediction.error_ms > 0.06 * prediction.ms
 
 
 def test_calibration_finds_the_offset_and_scale_of_whole_networks(table: LatencyTable, space: Space) -> None:
