@@ -71,8 +71,8 @@ def measure(
 def block_times(model: Path, device: DeviceProfile, image: np.ndarray, latency_ms: float) -> list[dict[str, float | str]]:
     """Where the time of a model goes.
 
-    Profiling slows every node down; what the profile says is scaled where it exceeds the latency, and what is missing
-    is the session's own overhead. The parts sum to the latency.
+    Profiling adds about the same time to every node: what the profile exceeds the latency by is taken off in equal
+    parts. Where it stays below, the rest is the session's own overhead. The parts sum to the latency.
 
     Args:
         model: The ONNX file.
@@ -80,14 +80,15 @@ def block_times(model: Path, device: DeviceProfile, image: np.ndarray, latency_m
         image: One input.
         latency_ms: The model's measured latency without profiling.
     """
+    times = node_times(model, {"x": image}, threads=device.threads)
+    excess_ms = max(0.0, sum(time.mean_ms for time in times.values()) - latency_ms) / max(1, len(times))
     totals: dict[str, float] = {}
-    last = "stem"
-    for node, time in node_times(model, {"x": image}, threads=device.threads).items():
+    block = "stem"
+    for node, time in times.items():
         name = original_name(node)
         # Nodes that the runtime inserted (layout changes) have no scope of ours: they serve what ran before.
-        last = block_of(name) if "/" in name else last
-        totals[last] = totals.get(last, 0.0) + time.mean_ms
-    profiled = sum(totals.values())
-    scale = min(1.0, latency_ms / profiled)
+        block = block_of(name) if "/" in name else block
+        totals[block] = totals.get(block, 0.0) + max(0.0, time.mean_ms - excess_ms)
+    scale = min(1.0, latency_ms / max(sum(totals.values()), 1e-12))
     parts: list[dict[str, float | str]] = [{"name": name, "ms": ms * scale} for name, ms in totals.items()]
-    return [*parts, {"name": OVERHEAD, "ms": max(0.0, latency_ms - profiled * scale)}]
+    return [*parts, {"name": OVERHEAD, "ms": max(0.0, latency_ms - sum(totals.values()) * scale)}]

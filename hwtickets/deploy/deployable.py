@@ -15,12 +15,12 @@ def deployable(model: Supernet, forms: Mapping[str, str]) -> nn.Module:
 
     Args:
         model: The network.
-        forms: Deployed form by block; "split" where missing.
+        forms: Deployed form by block; the block's first one where missing.
     """
     copied = copy.deepcopy(model).eval()
     for name, block in list(copied.searching_blocks()):
         parent, _, child = name.rpartition(".")
-        copied.get_submodule(parent).register_module(child, block.deployed(forms.get(name, "split")))
+        copied.get_submodule(parent).register_module(child, block.deployed(forms.get(name, block.forms[0])))
     for parameter in copied.parameters():
         parameter.requires_grad_(False)
     return copied.eval()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from hwtickets.space.operators import GraphBuilder, Operator, OperatorGraph, OperatorSpec, Value
 from hwtickets.space.units import Unit, find_units
-from hwtickets.supernets.base import Supernet
+from hwtickets.supernets.base import PLAIN, Supernet
 
 Widths = Mapping[str, int]
 
@@ -38,7 +38,7 @@ class SearchSpace:
         self._model = copy.deepcopy(model).to("meta")
         self._blocks = dict(self._model.searching_blocks())
         recorder = _InputRecorder(*self.input_shape)
-        self._model.describe(recorder, self.dense(), {})
+        self._model.describe(recorder, self.dense(), {name: block.forms[0] for name, block in self._blocks.items()})
         self._block_inputs = recorder.first_input
 
     def dense(self) -> dict[str, int]:
@@ -71,10 +71,11 @@ class SearchSpace:
 
         Args:
             widths: Channels kept, by unit name.
-            forms: Deployed form by block; "split" where missing.
+            forms: Form by block; the block's first deployed one where missing.
         """
         builder = GraphBuilder(*self.input_shape)
-        self._model.describe(builder, widths, forms or {})
+        first = {name: block.forms[0] for name, block in self._blocks.items()}
+        self._model.describe(builder, widths, {**first, **(forms or {})})
         return builder.graph
 
     def block_operators(self, block: str, widths: Widths, form: str) -> list[Operator]:
@@ -83,6 +84,10 @@ class SearchSpace:
         builder = GraphBuilder(x.channels, x.height, x.width)
         self._blocks[block].describe(builder, block, builder.graph.input, widths, form)
         return builder.graph.operators
+
+    def plain_graph(self, widths: Widths) -> OperatorGraph:
+        """Operators that the trained network asks for: what MACs and parameters are counted on."""
+        return self.graph(widths, dict.fromkeys(self.blocks, PLAIN))
 
     def fixed_operators(self) -> list[Operator]:
         """Operators outside the searching blocks, in every network of the space."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hwtickets.costs.additive import AdditiveCost
 from hwtickets.space.space import SearchSpace
+from hwtickets.supernets.base import PLAIN
 
 Costs = Mapping[str, AdditiveCost]
 
@@ -103,11 +104,10 @@ def price_block(
     """The cheapest deployed form of one block by the first cost, and what it costs by metric."""
     first = next(iter(costs.values()))
     names = space.forms()[block]
-    operators = {form: space.block_operators(block, widths, form) for form in names}
+    operators = {form: space.block_operators(block, widths, form) for form in (*names, PLAIN)}
     form = min(names, key=lambda name: first.operators(operators[name]))
-    plain = names[0]
     return form, {
-        metric: cost.operators(operators[form if cost.deployed else plain]) for metric, cost in costs.items()
+        metric: cost.operators(operators[form if cost.deployed else PLAIN]) for metric, cost in costs.items()
     }
 
 

@@ -10,6 +10,10 @@ from torch import nn
 from hwtickets.space.operators import GraphBuilder, Value
 
 
+#: The description of a block as it is trained, batch norms folded.
+PLAIN = "plain"
+
+
 class ParallelSum(nn.ModuleDict):
     """Branches whose outputs are summed; any of them may vanish."""
 
@@ -20,7 +24,7 @@ class SearchingBlock(nn.Module):
     Its input and output shapes never change, so blocks are independent of one another.
     """
 
-    #: The ways in which the block can be deployed; the first is always exact and always possible.
+    #: The ways in which the block can be deployed, all of them exact.
     forms: tuple[str, ...] = ("split",)
 
     @abstractmethod
@@ -36,7 +40,8 @@ class SearchingBlock(nn.Module):
             name: Full name of the block in the supernet.
             x: Input of the block.
             widths: Channels kept by full unit name (`name` + "." + local unit name); 0 removes the branch.
-            form: One of `forms`.
+            form: One of `forms`, or `PLAIN` for the operators that the trained block asks for: what MACs and
+                parameters are counted on.
 
         Returns:
             The output of the block.

@@ -86,7 +86,7 @@ class Mobile(Supernet):
             "stem", "conv", builder.graph.input, stem.out_channels, 3, stem.stride[0], activation="relu"
         )
         for name, block in self.searching_blocks():
-            x = block.describe(builder, name, x, widths, forms.get(name, "split"))
+            x = block.describe(builder, name, x, widths, forms[name])
         x = builder.conv("head", "conv", x, head.out_channels, activation="relu")
         x = builder.pool("head", "pool", x)
         builder.linear("head", "classifier", x, self.classes)
