@@ -7,7 +7,10 @@ DEVICE ?= cpu
 
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint table clean
+CHROMIUM ?= chromium
+RUN ?= runs/demo
+
+.PHONY: demo test lint table docs picture clean
 
 demo: $(INSTALLED)
 	$(VENV)/bin/hwtickets demo
@@ -23,8 +26,18 @@ lint: $(INSTALLED)
 table: $(INSTALLED)
 	$(VENV)/bin/hwtickets table build --device $(DEVICE)
 
+# The site, into site/.
+docs: $(INSTALLED)
+	$(VENV)/bin/python -m pip install $(PIP_ARGS) -e ".[docs]"
+	$(VENV)/bin/mkdocs build
+
+# The picture of the README: the top of a run's report.
+picture:
+	$(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=5000 \
+		--window-size=1280,1180 --screenshot=docs/images/report.png "file://$(abspath $(RUN))/report/report.html"
+
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # torch first and alone: it is most of the download, and a failure there says so at once.
 $(INSTALLED): pyproject.toml constraints.txt

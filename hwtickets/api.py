@@ -13,14 +13,14 @@ from hwtickets.deploy.bundle import read_bundle, write_bundle
 from hwtickets.deploy.check import block_times, measure, verify_bundle
 from hwtickets.devices import Check, DeviceProfile, get_device, list_devices
 from hwtickets.devices import check_device as check_profile
-from hwtickets.errors import BudgetError, HwticketsError, NumericsError, unknown
+from hwtickets.errors import HwticketsError, unknown
 from hwtickets.progress import Progress
 from hwtickets.report import build_views, merge_reports
 from hwtickets.runs import RunFolder
 from hwtickets.search.job import Job
-from hwtickets.search.pipeline import draw_from_run, prepare, run_search, stages_of
-from hwtickets.search.space_profile import describe_space
+from hwtickets.search.pipeline import draw_from_run, run_search, stages_of
 from hwtickets.search.recipes import finetune_ticket
+from hwtickets.search.space_profile import describe_space
 from hwtickets.space.space import SearchSpace
 from hwtickets.supernets import build_supernet
 from hwtickets.tables import LatencyTable, find_table, list_tables, table_folder
@@ -85,7 +85,7 @@ def check_table(
     samples: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Measures random networks and compares them with the table's predictions; see `TableCheck` for the keys."""
+    """Measures random networks and compares them with the table's predictions; keys as in `TableCheck`."""
     profile = get_device(device)
     space = _space(supernet, input_shape, classes)
     table = find_table(profile, space, precision)
@@ -111,8 +111,8 @@ def profile(config: SearchConfig, progress: Progress) -> dict[str, Any]:
         progress: Where to report.
 
     Returns:
-        Dense and smallest costs, the number of networks, the budgets with `feasible` and `nearest`, the costliest
-        blocks.
+        Dense and smallest costs, the number of networks, the budgets with `feasible` and `nearest`, the
+        costliest blocks.
     """
     job = Job.prepare(config, progress)
     return describe_space(job)
@@ -137,8 +137,8 @@ def search(
         command: The command line, for the report.
 
     Returns:
-        The report, with `kept` (whether every budget holds as measured) and `report_html`; a dry run returns what
-        `profile` does.
+        The report, with `kept` (whether every budget holds as measured) and `report_html`; a dry run
+        returns what `profile` does.
 
     Raises:
         BudgetError: A budget is infeasible.
@@ -149,7 +149,11 @@ def search(
     with files.FolderLock(output_dir):
         report = run_search(run, config, progress, command)
         built = build_views(report, run.report_dir)
-    return {**report, "kept": all(budget["kept"] for budget in report["budgets"]), "report_html": str(built.html)}
+    return {
+        **report,
+        "kept": all(budget["kept"] for budget in report["budgets"]),
+        "report_html": str(built.html),
+    }
 
 
 def draw(
@@ -190,7 +194,9 @@ def retrain(
     """
     if recipe not in RECIPES:
         raise unknown("recipe", recipe, RECIPES)
-    return finetune_ticket(ticket, epochs, output_dir or ticket.with_name(f"{ticket.name}-{recipe}"), progress)
+    return finetune_ticket(
+        ticket, epochs, output_dir or ticket.with_name(f"{ticket.name}-{recipe}"), progress
+    )
 
 
 def export(ticket: Path, format: str, output_dir: Path | None) -> Path:
@@ -214,11 +220,7 @@ def verify(bundle: Path, device: str, images: int) -> dict[str, Any]:
     """
     opened = read_bundle(bundle)
     numerics, accuracy = verify_bundle(opened, get_device(device), images)
-    if not numerics.ok:
-        raise NumericsError(
-            f"{opened.model_path}: outputs differ from PyTorch by {numerics.max_rel_error:.2g} of the largest output"
-            f" (allowed: {numerics.tolerance:.0e}); export the ticket again"
-        )
+    numerics.require_ok(opened.model_path)
     return {**numerics.as_dict(), "accuracy_on_samples_percent": accuracy}
 
 
@@ -245,7 +247,7 @@ def benchmark(bundle: Path, device: str, runs: int, dense: Path | None) -> dict[
         "device": profile.name,
         "latency_ms": latency.summary(),
         "throughput_per_s": 1000 / latency.p50_ms,
-        "blocks": block_times(opened.model_path, profile, image, latency.p50_ms),
+        "blocks": block_times(opened.model_path, opened.facts["forms"], profile, image, latency.p50_ms),
     }
     if dense is not None:
         result["dense_latency_ms"] = measured.timings["dense"].summary()

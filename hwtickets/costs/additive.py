@@ -17,8 +17,8 @@ class AdditiveCost:
         unit: Unit of the values: "ms", "MACs", "parameters" or "bytes".
         base: What a network without operators costs.
         of: Cost of one operator.
-        deployed: Whether the deployed form of a block counts (latency, size) or its plain form (MACs, parameters:
-            zero-padded kernels are not work that the network asks for).
+        deployed: Whether the deployed form of a block counts (latency, size) or its plain form (MACs,
+            parameters: zero-padded kernels are not work that the network asks for).
     """
 
     metric: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hwtickets.costs.additive import AdditiveCost
 from hwtickets.space.operators import OperatorGraph, OperatorSpec
-from typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from hwtickets.tables.table import LatencyTable
 
@@ -17,7 +18,8 @@ class LatencyCost:
 
     Attributes:
         table: Operator latencies and their calibration on whole networks.
-        correction: Measured over predicted latency of whole networks in this run; follows the device's present speed.
+        correction: Measured over predicted latency of whole networks in this run; follows the device's
+            present speed.
     """
 
     table: LatencyTable

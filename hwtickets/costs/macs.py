@@ -11,8 +11,8 @@ from torch import nn
 def count_macs(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
     """Multiply-accumulates of convolutions and matrix products at batch 1.
 
-    fvcore's `FlopCountAnalysis` counts one per multiply-accumulate; its entries for norms and pooling are left out, so
-    that the number agrees with `torch.utils.flop_counter` / 2.
+    fvcore's `FlopCountAnalysis` counts one per multiply-accumulate; its entries for norms and pooling are
+    left out, so that the number agrees with `torch.utils.flop_counter` / 2.
 
     Args:
         model: The network.

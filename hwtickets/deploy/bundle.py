@@ -91,7 +91,9 @@ def read_bundle(folder: Path) -> Bundle:
     with files.reading(bundle.model_path, "model"):
         found = files.sha256_of(bundle.model_path)
     if not isinstance(facts, dict) or found != facts.get("onnx_sha256"):
-        raise HwticketsError(f"{bundle.model_path}: not the model that {folder / 'model.json'} describes; export it again")
+        raise HwticketsError(
+            f"{bundle.model_path}: not the model that {folder / 'model.json'} describes; export it again"
+        )
     return bundle
 
 

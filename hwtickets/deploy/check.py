@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hwtickets.deploy.bundle import Bundle
-from hwtickets.deploy.numerics import Numerics, compare_outputs
+from hwtickets.deploy.numerics import Array, Numerics, compare_outputs
 from hwtickets.deploy.onnx_export import block_of
 from hwtickets.devices.profile import DeviceProfile
 from hwtickets.runtimes import Timing, load, node_times, paired_ratio, time_interleaved
@@ -51,7 +51,7 @@ def verify_bundle(bundle: Bundle, device: DeviceProfile, images: int | None = No
 
 
 def measure(
-    models: Mapping[str, Path], reference: str, device: DeviceProfile, runs: int, image: np.ndarray
+    models: Mapping[str, Path], reference: str, device: DeviceProfile, runs: int, image: Array
 ) -> Measurement:
     """Times models interleaved with one another on one real image.
 
@@ -68,14 +68,17 @@ def measure(
     return Measurement(timings, ratios)
 
 
-def block_times(model: Path, device: DeviceProfile, image: np.ndarray, latency_ms: float) -> list[dict[str, float | str]]:
+def block_times(
+    model: Path, blocks: Collection[str], device: DeviceProfile, image: Array, latency_ms: float
+) -> list[dict[str, float | str]]:
     """Where the time of a model goes.
 
-    Profiling adds about the same time to every node: what the profile exceeds the latency by is taken off in equal
-    parts. Where it stays below, the rest is the session's own overhead. The parts sum to the latency.
+    Profiling adds about the same time to every node: what the profile exceeds the latency by is taken off in
+    equal parts. Where it stays below, the rest is the session's own overhead. The parts sum to the latency.
 
     Args:
         model: The ONNX file.
+        blocks: Names of the searching blocks.
         device: Where to run.
         image: One input.
         latency_ms: The model's measured latency without profiling.
@@ -87,7 +90,7 @@ def block_times(model: Path, device: DeviceProfile, image: np.ndarray, latency_m
     for node, time in times.items():
         name = original_name(node)
         # Nodes that the runtime inserted (layout changes) have no scope of ours: they serve what ran before.
-        block = block_of(name) if "/" in name else block
+        block = block_of(name, blocks) if "/" in name else block
         totals[block] = totals.get(block, 0.0) + max(0.0, time.mean_ms - excess_ms)
     scale = min(1.0, latency_ms / max(sum(totals.values()), 1e-12))
     parts: list[dict[str, float | str]] = [{"name": name, "ms": ms * scale} for name, ms in totals.items()]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hwtickets.errors import NumericsError
 
 Array = NDArray[np.float32]
 
@@ -36,6 +39,14 @@ class Numerics:
     def ok(self) -> bool:
         """Whether the error is within the tolerance; not a number is not."""
         return self.max_rel_error <= self.tolerance
+
+    def require_ok(self, model: Path) -> None:
+        """Raises a NumericsError that names the model if the error is beyond the tolerance."""
+        if not self.ok:
+            raise NumericsError(
+                f"{model}: outputs differ from PyTorch by {self.max_rel_error:.2g} of the largest output"
+                f" (allowed: {self.tolerance:.0e}); export the ticket again"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, JSON-able."""

@@ -7,7 +7,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import onnx
@@ -21,7 +21,9 @@ OPSET = 18
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
-def export_onnx(model: nn.Module, input_shape: tuple[int, int, int], path: Path, metadata: Mapping[str, str]) -> None:
+def export_onnx(
+    model: nn.Module, input_shape: tuple[int, int, int], path: Path, metadata: Mapping[str, str]
+) -> None:
     """Writes a network as ONNX, batch 1, input "x", output "y".
 
     Args:
@@ -37,9 +39,12 @@ def export_onnx(model: nn.Module, input_shape: tuple[int, int, int], path: Path,
     _name_nodes(proto)
     _use_global_pooling(proto)
     proto = _slimmed(proto)
+    _name_tensors(proto)
     opset = next(entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
     if opset != OPSET:
-        raise HwticketsError(f"ONNX export: the exporter wrote opset {opset} instead of {OPSET}; pin another torch")
+        raise HwticketsError(
+            f"ONNX export: the exporter wrote opset {opset} instead of {OPSET}; pin another torch"
+        )
     del proto.metadata_props[:]
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=value)
@@ -47,10 +52,16 @@ def export_onnx(model: nn.Module, input_shape: tuple[int, int, int], path: Path,
     files.write_bytes(path, proto.SerializeToString())
 
 
-def block_of(node: str) -> str:
-    """The part of the network that a node name, as written here, belongs to: "blocks.3", "stem", "head"."""
-    scope = node.split("/")[0].split(".")
-    return ".".join(scope[:2]) if len(scope) > 1 and scope[1].isdigit() else scope[0]
+def block_of(node: str, blocks: Collection[str]) -> str:
+    """The part of the network that a node, as named here, belongs to: a searching block, else "stem", "head".
+
+    Args:
+        node: Name of the node.
+        blocks: Names of the searching blocks, e.g. "blocks.3".
+    """
+    scope = node.split("/")[0]
+    inside = [block for block in blocks if scope == block or scope.startswith(block + ".")]
+    return inside[0] if inside else scope.split(".")[0]
 
 
 def _exported(model: nn.Module, x: torch.Tensor) -> onnx.ModelProto:
@@ -62,7 +73,13 @@ def _exported(model: nn.Module, x: torch.Tensor) -> onnx.ModelProto:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                model, (x,), dynamo=True, input_names=["x"], output_names=["y"], opset_version=OPSET, verbose=False
+                model,
+                (x,),
+                dynamo=True,
+                input_names=["x"],
+                output_names=["y"],
+                opset_version=OPSET,
+                verbose=False,
             )
     finally:
         noisy.setLevel(level)
@@ -71,16 +88,34 @@ def _exported(model: nn.Module, x: torch.Tensor) -> onnx.ModelProto:
 
 
 def _name_nodes(proto: onnx.ModelProto) -> None:
-    """Names every node "<scope>/<number>_<operator>" after the module that it comes from."""
+    """Names every node "<scope>/<number>_<operator>" after the module that it comes from, or the one before it."""
+    scope = "input"
     for number, node in enumerate(proto.graph.node):
         scopes = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "[]")
-        inner = [scope for scope in ast.literal_eval(scopes)[:-1] if scope]
-        node.name = f"{inner[-1] if inner else 'other'}/{number}_{node.op_type}"
+        inner = [name for name in ast.literal_eval(scopes)[:-1] if name]
+        scope = inner[-1] if inner else scope
+        node.name = f"{scope}/{number}_{node.op_type}"
         del node.metadata_props[:]
 
 
+def _name_tensors(proto: onnx.ModelProto) -> None:
+    """Names every tensor after the node that writes it: ONNX Runtime's profile knows fused nodes by their outputs."""
+    final = {output.name for output in proto.graph.output}
+    renamed = {
+        name: node.name if index == 0 else f"{node.name}_{index}"
+        for node in proto.graph.node
+        for index, name in enumerate(node.output)
+        if name not in final
+    }
+    for node in proto.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    for value in proto.graph.value_info:
+        value.name = renamed.get(value.name, value.name)
+
+
 def _use_global_pooling(proto: onnx.ModelProto) -> None:
-    """Turns a mean over both pixel axes into GlobalAveragePool, which runtimes keep in their blocked layout."""
+    """Turns a mean over both pixel axes into GlobalAveragePool, which runtimes keep in blocked layout."""
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
     for node in proto.graph.node:
         if node.op_type != "ReduceMean" or len(node.input) != 2 or node.input[1] not in constants:

@@ -60,4 +60,6 @@ def read_samples(path: Path) -> tuple[Samples, dict[str, NDArray[np.float32]]]:
     except FileNotFoundError as error:
         raise HwticketsError(f"there are no samples at {path}; export the ticket again") from error
     except Exception as error:  # np.load raises whatever the damaged bytes lead it to.
-        raise HwticketsError(f"the samples {path} are damaged ({type(error).__name__}); export the ticket again") from error
+        raise HwticketsError(
+            f"the samples {path} are damaged ({type(error).__name__}); export the ticket again"
+        ) from error

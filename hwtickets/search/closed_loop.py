@@ -46,8 +46,8 @@ class LoopResult:
 
     Attributes:
         draws: All turns, in order.
-        chosen: The turn whose network is handed over: the accepted one, else the largest that keeps the budget, else
-            the nearest.
+        chosen: The turn whose network is handed over: the accepted one, else the largest that keeps the
+            budget, else the nearest.
         network: That network.
     """
 
@@ -85,7 +85,10 @@ def close_loop(
     correction, aim = 1.0, 1 - tolerance / 2
     turns: list[tuple[Draw, Allocation]] = []
     for index in range(1, max_draws + 1):
-        drawn = draw_within(repriced(priced, correction), scores, {**limits, "latency": aim * limit_ms}, price)
+        corrected = repriced(priced, correction)
+        # Where the corrected prices say that nothing fits, the smallest network is the nearest one.
+        aimed_ms = max(aim * limit_ms, corrected.smallest("latency"))
+        drawn = draw_within(corrected, scores, {**limits, "latency": aimed_ms}, price)
         seen = next((draw for draw, network in turns if network.widths == drawn.widths), None)
         if seen is not None and seen.kept:
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from hwtickets import files
 from hwtickets.deploy.bundle import read_bundle, write_bundle
 from hwtickets.deploy.check import Measurement, block_times, measure, verify_bundle
 from hwtickets.deploy.samples import Samples
-from hwtickets.errors import NumericsError
+from hwtickets.devices import fingerprint
 from hwtickets.runs import RunFolder
 from hwtickets.search.closed_loop import Draw, LoopResult, close_loop
 from hwtickets.search.draw import draw_within
@@ -39,6 +40,7 @@ class Order:
         pricing: Space, costs, budgets and the price that is paid in.
         point: Where to draw from.
         profile: Costs of the dense network.
+        table: How the latency table came about, for the ticket's provenance.
         folder: Gets `ticket/`, `bundle/` and `delivery.json`.
         suffix: Appended to the names of the stages, e.g. " by macs".
         finetune: Whether the drawn network is trained further.
@@ -47,6 +49,7 @@ class Order:
     pricing: Pricing
     point: DrawPoint
     profile: SpaceProfile
+    table: Mapping[str, Any]
     folder: Path
     suffix: str = ""
     finetune: bool = True
@@ -68,7 +71,8 @@ class Delivery:
         self._samples = Samples.of(job.task)
 
     def deliver(self) -> dict[str, Any]:
-        """Draws, measures, finetunes; repeats while the finetuned ticket misses the budget and draws are left.
+        """Draws, measures, finetunes; repeats while the finetuned ticket misses the budget and draws are
+        left.
 
         Returns:
             The ticket's entry for the report, also written to `delivery.json`.
@@ -81,7 +85,9 @@ class Delivery:
         if path.exists():
             return dict(files.read_json(path, "delivery"))
         pricing = order.pricing
-        priced = price_space(pricing.space, pricing.costs, pricing.alignment, order.point.widths, pricing.floor)
+        priced = price_space(
+            pricing.space, pricing.costs, pricing.alignment, order.point.widths, pricing.floor
+        )
         limits = dict(pricing.limits)
         while True:
             network = self._draw(priced, limits)
@@ -100,7 +106,13 @@ class Delivery:
                 return draw_within(priced, order.point.scores, limits, order.pricing.price)
             left = config.max_draws - len(self._draws)
             result: LoopResult = close_loop(
-                priced, order.point.scores, limits, order.pricing.price, self._measure_drawn, self._report_draw, left,
+                priced,
+                order.point.scores,
+                limits,
+                order.pricing.price,
+                self._measure_drawn,
+                self._report_draw,
+                left,
                 config.tolerance,
             )
             return result.network
@@ -115,7 +127,7 @@ class Delivery:
         )
 
     def _measure_drawn(self, index: int, drawn: Allocation) -> float:
-        """Exports a drawn network and measures it beside the dense one; a resumed run takes the earlier value."""
+        """Exports and measures a drawn network; a resumed run takes the value of the earlier process."""
         known = next((c for c in self._run.candidates() if self._is_candidate(c, drawn)), None)
         if known is not None:
             return float(known["measured_ms"])
@@ -125,7 +137,8 @@ class Delivery:
         score = self._job.task.score(network.model, "validation")
         measured_ms = self._budget_ms(self._time(folder / "bundle" / "model.onnx", DRAW_RUNS))
         self._run.candidate(
-            order=str(self._order.folder.relative_to(self._run.path)),
+            order=self._order_name(),
+            limit_ms=self._order.pricing.limits["latency"],
             widths=drawn.widths,
             predicted_ms=drawn.costs["latency"],
             measured_ms=measured_ms,
@@ -135,8 +148,16 @@ class Delivery:
         return measured_ms
 
     def _is_candidate(self, candidate: dict[str, Any], drawn: Allocation) -> bool:
-        order = str(self._order.folder.relative_to(self._run.path))
-        return candidate["order"] == order and candidate["widths"] == drawn.widths
+        """Whether an earlier process of this run measured the same network for the same budget."""
+        asked = {
+            "order": self._order_name(),
+            "widths": drawn.widths,
+            "limit_ms": self._order.pricing.limits["latency"],
+        }
+        return all(candidate.get(key) == value for key, value in asked.items())
+
+    def _order_name(self) -> str:
+        return self._order.folder.relative_to(self._run.path).as_posix()
 
     def _cut(self, drawn: Allocation) -> CutNetwork:
         job = self._job
@@ -153,11 +174,7 @@ class Delivery:
             identity = self._save(network, order.folder)
             bundle = read_bundle(order.folder / "bundle")
             numerics, _ = verify_bundle(bundle, job.device)
-            if not numerics.ok:
-                raise NumericsError(
-                    f"{bundle.model_path}: outputs differ from PyTorch by {numerics.max_rel_error:.2g} of the largest"
-                    f" output (allowed: {numerics.tolerance:.0e}); report this model, its ticket is kept beside it"
-                )
+            numerics.require_ok(bundle.model_path)
             timed = self._time(bundle.model_path, FINAL_RUNS)
             budget_ms = self._budget_ms(timed)
             kept = "latency" not in order.pricing.limits or budget_ms <= order.pricing.limits["latency"]
@@ -200,7 +217,9 @@ class Delivery:
         )
         name = files.sha256_of(repr(sorted(network.drawn.widths.items())).encode())[:12]
         checkpoint = order.folder / f"finetune-{name}.safetensors"
-        with job.progress.stage(f"finetune{order.suffix}", total=plan.total - plan.search, unit="step") as shown:
+        with job.progress.stage(
+            f"finetune{order.suffix}", total=plan.total - plan.search, unit="step"
+        ) as shown:
             train_plain(network.model, job.task, training, network.masks, checkpoint, shown.advance)
 
     def _save(self, network: CutNetwork, folder: Path) -> str:
@@ -212,12 +231,15 @@ class Delivery:
             "limits": order.pricing.limits,
             "costs": drawn.costs,
             "value": drawn.value,
-            "point": order.point.index,
+            "parent": {"run": self._run.path.name, "point": order.point.index, "step": order.point.step},
+            "config": job.config.model_dump(mode="json"),
             "seed": job.config.seed,
-            "device": job.device.name,
-            "run": self._run.path.name,
+            "device": fingerprint(job.device, job.config.precision),
+            "table": dict(order.table),
         }
-        ticket = as_ticket(network.model, drawn, job.space, job.config.supernet, job.task, job.config.data, provenance)
+        ticket = as_ticket(
+            network.model, drawn, job.space, job.config.supernet, job.task, job.config.data, provenance
+        )
         identity = ticket.save(folder / "ticket")
         self._samples.save(folder / "ticket" / "samples.npz")
         write_bundle(folder / "ticket", folder / "bundle")
@@ -235,7 +257,13 @@ class Delivery:
         return timed.timings["ticket"].p50_ms
 
     def _blocks(self, model: Path, timed: Measurement, name: str) -> list[dict[str, float | str]]:
-        return block_times(model, self._job.device, self._samples.inputs[:1], timed.timings[name].p50_ms)
+        return block_times(
+            model,
+            self._job.space.blocks,
+            self._job.device,
+            self._samples.inputs[:1],
+            timed.timings[name].p50_ms,
+        )
 
 
 def _dense_model(run: RunFolder, job: Job, profile: SpaceProfile) -> Path:

@@ -28,12 +28,19 @@ def train_dense(run: RunFolder, job: Job, forms: dict[str, str]) -> None:
     model = job.supernet()
     config, steps = job.config, job.plan.total
     training = PlainTraining(
-        LearningRate(config.learning_rate, steps), 0, steps, config.weight_decay, config.ema_decay, config.seed
+        LearningRate(config.learning_rate, steps),
+        0,
+        steps,
+        config.weight_decay,
+        config.ema_decay,
+        config.seed,
     )
     with job.progress.stage(STAGE, total=steps, unit="step") as shown:
         train_plain(model, job.task, training, {}, run.state / "dense.safetensors", shown.advance)
     drawn = Allocation(job.space.dense(), forms, {}, 1.0)
     provenance = {"parent": None, "seed": config.seed, "steps": steps}
-    as_ticket(model, drawn, job.space, config.supernet, job.task, config.data, provenance).save(folder / "ticket")
+    as_ticket(model, drawn, job.space, config.supernet, job.task, config.data, provenance).save(
+        folder / "ticket"
+    )
     Samples.of(job.task).save(folder / "ticket" / "samples.npz")
     write_bundle(folder / "ticket", folder / "bundle")

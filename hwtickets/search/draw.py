@@ -17,8 +17,9 @@ def draw_within(priced: PricedSpace, scores: Scores, limits: Mapping[str, float]
         priced: Choices and costs.
         scores: Importance of the channels that are left.
         limits: Upper limit by metric.
-        price: A metric among the limits: the exact draw. Another metric: the networks that are best for their price
-            are tried from cheap to dear, and the dearest one within the limits is taken. That is how a search by
+        price: A metric among the limits: the exact draw. Another metric: the networks that are best for
+            their price are tried from cheap to dear, and the dearest one within the limits is taken. That is
+            how a search by
             MACs meets a budget in milliseconds.
 
     Raises:

@@ -57,7 +57,12 @@ class Job:
             torch.set_num_threads(config.threads)
         with progress.stage("data"):
             task = build_task(
-                config.task, config.data, config.resolution, config.batch_size, config.label_smoothing, config.seed
+                config.task,
+                config.data,
+                config.resolution,
+                config.batch_size,
+                config.label_smoothing,
+                config.seed,
             )
         space = SearchSpace(new_supernet(config.supernet, task, config.seed), config.supernet.name)
         return Job(config, budgets, task, space, device, StepPlan.of(config, task), progress)

@@ -13,11 +13,11 @@ from hwtickets.training.loop import Hook, TrainingLoop
 class ProgressiveMasks(Hook):
     """Raises the sparsity event by event.
 
-    At an event the smallest weights of the whole network are set to zero. With reactivation "after-prune" they are
-    free again until the next event and start again from zero; with "none" they stay zero. After the last event
-    they always stay zero. Shrinking cuts masks along and never resets them. Source: SuperTickets (ECCV 2022),
-    progressive pruning and iterative reactivation (3.3); the published code resets masks as a side effect of shrinking
-    and never sets pruned weights to zero.
+    At an event the smallest weights of the whole network are set to zero. With reactivation "after-prune"
+    they are free again until the next event and start again from zero; with "none" they stay zero. After the
+    last event they always stay zero. Shrinking cuts masks along and never resets them. Source: SuperTickets
+    (ECCV 2022), progressive pruning and iterative reactivation (3.3); the published code resets masks as a
+    side effect of shrinking and never sets pruned weights to zero.
 
     Args:
         sparsities: Share of weights removed at each event, ascending.

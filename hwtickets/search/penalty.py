@@ -16,9 +16,10 @@ from hwtickets.training.loop import Hook, TrainingLoop
 class PricedPenalty(Hook):
     """Slope times L1 plus existence times L2 of every branch's BN scales, as a proximal step.
 
-    `strength * sum_b [ slope_b * ||gamma_b||_1 + existence_b / sqrt(h_b) * ||gamma_b||_2 ] / mean price of a channel`:
-    with all scales at one, the sum is the network's price. The proximal step makes scales exactly zero, so "alive"
-    needs no threshold (the published code compares with 1e-3). Source: SuperTickets (ECCV 2022), section 3, with the
+    `strength * sum_b [ slope_b * ||gamma_b||_1 + existence_b / sqrt(h_b) * ||gamma_b||_2 ] / mean price of a
+    channel`: with all scales at one, the sum is the network's price. The proximal step makes scales exactly
+    zero, so "alive" needs no threshold (the published code compares with 1e-3). Source: SuperTickets (ECCV
+    2022), section 3, with the
     MAC weight replaced by a device's price; sparse group lasso (Simon et al., 2013).
 
     Args:

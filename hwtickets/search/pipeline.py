@@ -29,7 +29,17 @@ from hwtickets.sparsity.allocation import infeasible
 from hwtickets.tables import LatencyTable, load_table, save_table
 
 #: Stages that `Progress` counts, in order; a comparison adds its own two.
-STAGES = ("data", "latency table", "profile", "dense network", "search", "draw", "finetune", "measure", "report")
+STAGES = (
+    "data",
+    "latency table",
+    "profile",
+    "dense network",
+    "search",
+    "draw",
+    "finetune",
+    "measure",
+    "report",
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,12 @@ def stages_of(config: SearchConfig) -> list[str]:
     names = [name for name in STAGES if config.baseline or name != "dense network"]
     for price in config.compare:
         place = names.index("report")
-        names[place:place] = [f"search by {price}", f"draw by {price}", f"finetune by {price}", f"measure by {price}"]
+        names[place:place] = [
+            f"search by {price}",
+            f"draw by {price}",
+            f"finetune by {price}",
+            f"measure by {price}",
+        ]
     return names
 
 
@@ -78,7 +93,7 @@ def prepare(job: Job) -> Prepared:
         if limit > profile.dense[metric]:
             raise BudgetError(
                 f"budget {metric} {job.budgets[metric].text} is above what the dense network costs"
-                f" ({format_amount(metric, profile.dense[metric])}); there is nothing to search, deploy it as it is"
+                f" ({format_amount(metric, profile.dense[metric])}); nothing to search, deploy it as it is"
             )
     return Prepared(table, profile, limits)
 
@@ -100,16 +115,23 @@ def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command
     """
     job = Job.prepare(config, progress)
     run.record(
-        versions=versions(), seed=config.seed, command=command, device=fingerprint(job.device, config.precision)
+        versions=versions(),
+        seed=config.seed,
+        command=command,
+        device=fingerprint(job.device, config.precision),
     )
     with _timed(run, "profile"):
         prepared = _prepare(run, job)
     if config.baseline:
         with _timed(run, "dense network"):
             train_dense(run, job, prepared.profile.forms)
-    entries = {config.price: _search_and_deliver(run, job, prepared, config.price, run.path, "")}
+    entries: dict[str, dict[str, Any]] = {
+        config.price: _search_and_deliver(run, job, prepared, config.price, run.path, "")
+    }
     for price in (price for price in config.compare if price != config.price):
-        entries[price] = _search_and_deliver(run, job, prepared, price, run.state / price / "delivered", f" by {price}")
+        entries[price] = _search_and_deliver(
+            run, job, prepared, price, run.state / price / "delivered", f" by {price}"
+        )
     with _timed(run, "report"), progress.stage("report"):
         report = summarise(run, job, prepared.table, prepared.profile, prepared.limits, entries, command)
     files.write_json(run.state / "report.json", report)
@@ -137,10 +159,18 @@ def draw_from_run(run: RunFolder, config: SearchConfig, finetune: bool, progress
     pricing = prepared.pricing(job, config.price)
     point = smallest_point_above(run.state / config.price, prepared.limits)
     name = "-".join(f"{metric}-{budget.text}" for metric, budget in job.budgets.items())
-    safe = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name.replace("%", "pc"))
-    folder = run.path / "draws" / (safe if config.device == run.config["device"] else f"{config.device}-{safe}")
+    safe = "".join(
+        letter if letter.isalnum() or letter in "-." else "_" for letter in name.replace("%", "pc")
+    )
+    folder = (
+        run.path / "draws" / (safe if config.device == run.config["device"] else f"{config.device}-{safe}")
+    )
     (folder / "delivery.json").unlink(missing_ok=True)
-    entry = Delivery(run, job, Order(pricing, point, prepared.profile, folder, finetune=finetune)).deliver()
+    entry = Delivery(
+        run,
+        job,
+        Order(pricing, point, prepared.profile, prepared.table.provenance, folder, finetune=finetune),
+    ).deliver()
     latency = LatencyCost(prepared.table, prepared.profile.correction)
     shown = ticket_entry(entry, config.price, "ticket", job, latency, folder, test=False)
     files.write_json(folder / "entry.json", shown)
@@ -152,8 +182,8 @@ def _prepare(run: RunFolder, job: Job) -> Prepared:
     path = run.state / "profile.json"
     if not path.exists():
         prepared = prepare(job)
-        files.write_json(path, {"profile": prepared.profile.as_dict(), "limits": prepared.limits})
         save_table(prepared.table, run.state / "table")
+        files.write_json(path, {"profile": prepared.profile.as_dict(), "limits": prepared.limits})
         return prepared
     saved = files.read_json(path, "profile")
     table = load_table(run.state / "table", job.device.runtime, job.config.precision)
@@ -172,7 +202,9 @@ def _search_and_deliver(
     with _timed(run, f"deliver{suffix}"):
         own = {metric: limit for metric, limit in prepared.limits.items() if metric == pricing.price}
         point = smallest_point_above(state, own)
-        return Delivery(run, job, Order(pricing, point, prepared.profile, folder, suffix)).deliver()
+        return Delivery(
+            run, job, Order(pricing, point, prepared.profile, prepared.table.provenance, folder, suffix)
+        ).deliver()
 
 
 def _train(run: RunFolder, job: Job, pricing: Pricing, state: Path, stage: str) -> None:
@@ -194,5 +226,3 @@ def _timed(run: RunFolder, stage: str) -> Iterator[None]:
     yield
     if not run.stage_done(stage):
         run.finish_stage(stage, time.perf_counter() - begin)
-
-

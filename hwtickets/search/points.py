@@ -1,4 +1,4 @@
-"""Draw points: trained networks with their scores, kept so that tickets can be drawn without training again."""
+"""Draw points: trained networks with their scores, to draw tickets from without training again."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class DrawPoint:
         tensors |= {f"scores/{name}": tensor for name, tensor in self.scores.items()}
         facts = {"index": self.index, "step": self.step, "widths": self.widths, "costs": self.costs}
         contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-        files.write_tensors(folder / f"point-{self.index:02d}.safetensors", contiguous, {"facts": json.dumps(facts)})
+        files.write_tensors(
+            folder / f"point-{self.index:02d}.safetensors", contiguous, {"facts": json.dumps(facts)}
+        )
 
 
 def load_point(path: Path) -> DrawPoint:
@@ -79,7 +81,9 @@ def smallest_point_above(folder: Path, limits: Mapping[str, float]) -> DrawPoint
     """
     paths = points_in(folder)
     if not paths:
-        raise HwticketsError(f"{folder}: this run holds no trained supernet yet; finish it with `search --resume`")
+        raise HwticketsError(
+            f"{folder}: this run holds no trained supernet yet; finish it with `search --resume`"
+        )
     for path in reversed(paths):
         point = load_point(path)
         if all(point.costs.get(metric, float("inf")) >= limit for metric, limit in limits.items()):

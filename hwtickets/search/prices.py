@@ -1,4 +1,4 @@
-"""Training-time prices of units: what one more channel costs, and what the branch costs for being there at all."""
+"""Training-time prices of units: what a channel costs, and what the branch costs for being there."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def unit_prices(
 ) -> dict[str, UnitPrice]:
     """Fits the price of every present unit on its aligned widths, the other units held where they are.
 
-    Source: two coefficients a branch, fitted on aligned widths only; FBNet-like slopes are blind to the fixed cost
-    that dominates small branches.
+    Source: two coefficients a branch, fitted on aligned widths only; FBNet-like slopes are blind to the
+    fixed cost that dominates small branches.
 
     Args:
         space: The search space.
@@ -39,9 +39,7 @@ def unit_prices(
         alignment: Multiple of the widths that the fit looks at.
         widths: Present channels by unit; units without channels get no price.
     """
-    return {
-        name: _fit(space, cost, alignment, widths, name) for name, width in widths.items() if width
-    }
+    return {name: _fit(space, cost, alignment, widths, name) for name, width in widths.items() if width}
 
 
 def _fit(

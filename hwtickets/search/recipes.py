@@ -33,7 +33,9 @@ def finetune_ticket(source: Path, epochs: float, folder: Path, progress: Progres
     seed = int(ticket.provenance.get("seed", 0))
     with progress.stage("data"):
         resolution = ticket.architecture.input_shape[1]
-        task = build_task(config.task, config.data, resolution, config.batch_size, config.label_smoothing, seed)
+        task = build_task(
+            config.task, config.data, resolution, config.batch_size, config.label_smoothing, seed
+        )
     model = ticket.module()
     before = task.score(model, "validation")
     masks = {name: weight != 0 for name, weight in maskable_weights(model).items()}

@@ -14,7 +14,8 @@ class ShrinkSchedule:
         dense: Cost of the whole supernet by metric.
         limits: The budgets by metric.
         events: How many shrinks there are.
-        headroom: The last limit as a multiple of the budget: room for the draw to choose and to correct itself.
+        headroom: The last limit as a multiple of the budget: room for the draw to choose and to correct
+        itself.
     """
 
     dense: Mapping[str, float]
@@ -25,8 +26,13 @@ class ShrinkSchedule:
     def at(self, event: int) -> dict[str, float]:
         """Limits at a shrink, counted from 1; never above the dense cost."""
         share = event / self.events
-        last = {metric: min(self.dense[metric], limit * self.headroom) for metric, limit in self.limits.items()}
-        return {metric: self.dense[metric] * (last[metric] / self.dense[metric]) ** share for metric in self.limits}
+        last = {
+            metric: min(self.dense[metric], limit * self.headroom) for metric, limit in self.limits.items()
+        }
+        return {
+            metric: self.dense[metric] * (last[metric] / self.dense[metric]) ** share
+            for metric in self.limits
+        }
 
 
 def even_shares(first: float, last: float, count: int) -> list[float]:

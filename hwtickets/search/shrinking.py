@@ -83,8 +83,8 @@ class ProgressiveShrink(Hook):
         penalty: Gets new prices; its strength follows the limit.
         ema: Cut along.
         masks: Cut along.
-        before: Called with the scores before each cut (to keep a point that larger budgets can be drawn from).
-        after: Called with what happened.
+        before: Called with the scores before each cut (to keep a point that larger budgets can be drawn
+        from). after: Called with what happened.
     """
 
     name = "shrink"
@@ -134,7 +134,7 @@ class ProgressiveShrink(Hook):
         self._after(ShrinkEvent(self._done, loop.step, limits, alive, drawn.costs, strength, channels))
 
     def _price_limit(self, limits: Mapping[str, float]) -> float:
-        """The limit in the currency of the penalty; a MAC price without a MAC budget follows the latency's share."""
+        """The limit in the currency of the penalty; a price without a budget follows the others' share."""
         if self._pricing.price in limits:
             return limits[self._pricing.price]
         share = min(limit / self._schedule.dense[metric] for metric, limit in limits.items())

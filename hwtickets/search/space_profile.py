@@ -1,4 +1,4 @@
-"""What a search space costs on a device, before any training: dense, smallest, and whether a budget is feasible."""
+"""What a search space costs on a device, before any training; whether a budget is feasible."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def profile_space(
 ) -> tuple[SpaceProfile, PricedSpace]:
     """Measures the dense and the smallest network, and some between, and prices the space.
 
-    Networks with random weights stand in for trained ones: latency does not depend on the values of the weights.
+    Networks with random weights stand in for trained ones: latency does not depend on the values of the
+    weights.
 
     Args:
         space: The search space.
@@ -87,7 +88,8 @@ def repriced(priced: PricedSpace, correction: float) -> PricedSpace:
     """The same prices with the predicted latencies multiplied by a correction."""
     fixed = {**priced.fixed, "latency": priced.fixed["latency"] * correction}
     blocks = [
-        replace(block, costs={**block.costs, "latency": block.costs["latency"] * correction}) for block in priced.blocks
+        replace(block, costs={**block.costs, "latency": block.costs["latency"] * correction})
+        for block in priced.blocks
     ]
     return PricedSpace(blocks, fixed)
 
@@ -118,13 +120,14 @@ def describe_space(job: Job) -> dict[str, Any]:
     with job.progress.stage("profile"):
         profile, priced = profile_space(job.space, job.device, table, job.config.floor, job.config.seed)
     latency = LatencyCost(table, profile.correction).additive()
-    blocks = [
-        {"block": block, "ms": latency.operators(job.space.block_operators(block, job.space.dense(), form))}
+    blocks_ms = {
+        block: latency.operators(job.space.block_operators(block, job.space.dense(), form))
         for block, form in profile.forms.items()
-    ]
+    }
+    dense_ms = profile.dense["latency"]
     limits = profile.limits(job.budgets)
     return {
-        "dense_ms": profile.dense["latency"],
+        "dense_ms": dense_ms,
         "min_ms": profile.smallest["latency"],
         "dense_macs": int(profile.dense["macs"]),
         "min_macs": int(priced.smallest("macs")),
@@ -132,12 +135,14 @@ def describe_space(job: Job) -> dict[str, Any]:
         "min_size_bytes": int(priced.smallest("size")),
         "units": len(job.space.units),
         "configurations": job.space.size(job.device.alignment),
-        "budgets": [_answer(metric, budget, limits[metric], profile, priced) for metric, budget in job.budgets.items()],
+        "budgets": [
+            _answer(metric, budget, limits[metric], profile, priced) for metric, budget in job.budgets.items()
+        ],
         "table_error": dict(table.error),
-        "costliest": sorted(
-            ({**block, "share": block["ms"] / profile.dense["latency"]} for block in blocks),
-            key=lambda block: -block["ms"],
-        ),
+        "costliest": [
+            {"block": block, "ms": ms, "share": ms / dense_ms}
+            for block, ms in sorted(blocks_ms.items(), key=lambda entry: -entry[1])
+        ],
     }
 
 

@@ -42,7 +42,8 @@ def summarise(
     own = next(iter(entries.values()))
     latency = LatencyCost(table, profile.correction)
     folders = {
-        price: run.path if entry is own else run.state / price / "delivered" for price, entry in entries.items()
+        price: run.path if entry is own else run.state / price / "delivered"
+        for price, entry in entries.items()
     }
     tickets = [
         ticket_entry(entry, price, "ticket" if entry is own else "comparison", job, latency, folders[price])
@@ -76,13 +77,23 @@ def summarise(
         "dense": _dense_entry(run, job, profile, own),
         "tickets": tickets,
         "stages": record["stages"],
-        "table": {"name": f"{table.device}/{table.runtime}-{table.precision}", "rows": len(table.rows), "error": dict(table.error)},
+        "table": {
+            "name": f"{table.device}/{table.runtime}-{table.precision}",
+            "rows": len(table.rows),
+            "error": dict(table.error),
+        },
         "history": _history(run, job, profile),
     }
 
 
 def ticket_entry(
-    entry: Mapping[str, Any], price: str, role: str, job: Job, latency: LatencyCost, folder: Path, test: bool = True
+    entry: Mapping[str, Any],
+    price: str,
+    role: str,
+    job: Job,
+    latency: LatencyCost,
+    folder: Path,
+    test: bool = True,
 ) -> dict[str, Any]:
     """One ticket for the report.
 
@@ -95,7 +106,17 @@ def ticket_entry(
         folder: Where it was delivered.
         test: Whether to score it on the test data.
     """
-    copied = ("id", "predicted_ms", "latency_ms", "ratio", "macs", "params", "size_bytes", "compressed_bytes", "sparsity")
+    copied = (
+        "id",
+        "predicted_ms",
+        "latency_ms",
+        "ratio",
+        "macs",
+        "params",
+        "size_bytes",
+        "compressed_bytes",
+        "sparsity",
+    )
     label = f"{_budget_text(job)} ticket" if role == "ticket" else f"priced by {price.upper()}"
     return {
         **{key: entry[key] for key in copied},
@@ -112,7 +133,10 @@ def ticket_entry(
         "blocks": entry["blocks"],
         "units": _units(entry["widths"], job),
         "draws": entry["draws"],
-        "verify": {key: entry["verify"][key] for key in ("max_abs_error", "max_rel_error", "top1_agreement", "images")},
+        "verify": {
+            key: entry["verify"][key]
+            for key in ("max_abs_error", "max_rel_error", "top1_agreement", "images")
+        },
     }
 
 

@@ -36,7 +36,9 @@ class CutNetwork:
     drawn: Allocation
 
 
-def cut(point: DrawPoint, drawn: Allocation, space: SearchSpace, supernet: SupernetConfig, task: Task) -> CutNetwork:
+def cut(
+    point: DrawPoint, drawn: Allocation, space: SearchSpace, supernet: SupernetConfig, task: Task
+) -> CutNetwork:
     """Cuts the most important channels out of a draw point.
 
     Args:
@@ -51,7 +53,9 @@ def cut(point: DrawPoint, drawn: Allocation, space: SearchSpace, supernet: Super
     resize(model, units, point.widths)
     model.load_state_dict(point.weights)
     masks = dict(point.masks)
-    kept = {name: torch.from_numpy(index) for name, index in best_channels(point.scores, drawn.widths).items()}
+    kept = {
+        name: torch.from_numpy(index) for name, index in best_channels(point.scores, drawn.widths).items()
+    }
     keep_channels(model, units, kept, companions=[masks])
     apply_masks(model, masks)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -70,7 +74,13 @@ def as_ticket(
 ) -> Ticket:
     """A drawn network as a ticket, ready to be saved."""
     architecture = Architecture(
-        supernet.name, dict(supernet.sizes), task.input_shape, task.num_outputs, drawn.widths, space.dense(), drawn.forms
+        supernet.name,
+        dict(supernet.sizes),
+        task.input_shape,
+        task.num_outputs,
+        drawn.widths,
+        space.dense(),
+        drawn.forms,
     )
     facts = {
         "name": task.name,

@@ -1,7 +1,7 @@
 """Two-in-one training: architecture search and parameter pruning in one run, priced by a device.
 
-Source: SuperTickets (ECCV 2022), Algorithm 1, with MAC weights replaced by prices, the 1e-3 threshold by an exact
-draw at each shrink, and the hand-set strength by dual ascent.
+Source: SuperTickets (ECCV 2022), Algorithm 1, with MAC weights replaced by prices, the 1e-3 threshold by an
+exact draw at each shrink, and the hand-set strength by dual ascent.
 """
 
 from __future__ import annotations
@@ -91,13 +91,17 @@ class TwoInOne:
         steps = sparsity_steps(config.sparsity)
         self._masks = ProgressiveMasks(steps, config.reactivation, config.layer_floor)
         first_strength = 0.1 / (config.learning_rate * plan.search)
-        self._penalty = PricedPenalty(units, BudgetController(first_strength), max(1, round(FIRST_SHRINK * plan.search)))
+        self._penalty = PricedPenalty(
+            units, BudgetController(first_strength), max(1, round(FIRST_SHRINK * plan.search))
+        )
         schedule = ShrinkSchedule(pricing.costs_of(pricing.space.dense()), pricing.limits, config.shrinks)
         self._shrink = ProgressiveShrink(
             pricing, schedule, self._scores, self._penalty, self._ema, self._masks, self._keep_point, report
         )
         triggers = {
-            ProgressiveShrink.event: every_share(even_shares(FIRST_SHRINK, LAST_SHRINK, config.shrinks), plan.search)
+            ProgressiveShrink.event: every_share(
+                even_shares(FIRST_SHRINK, LAST_SHRINK, config.shrinks), plan.search
+            )
         }
         if steps:
             shares = even_shares(FIRST_PRUNE, LAST_PRUNE, len(steps))
@@ -138,7 +142,9 @@ class TwoInOne:
         task = self.loop.task
         recalibrate(self.model, (task.calibration_batch(index) for index in range(CALIBRATION_BATCHES)))
         batches = (task.train_batch(index) for index in range(SCORING_BATCHES))
-        scores = measure_scores(self.model, self._pricing.space.units.values(), self._importance, batches, task.loss)
+        scores = measure_scores(
+            self.model, self._pricing.space.units.values(), self._importance, batches, task.loss
+        )
         weights = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
         self._save_point(self._config.shrinks + 1, self.loop.step, weights, scores)
 

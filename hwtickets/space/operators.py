@@ -1,4 +1,4 @@
-"""Operators of the deployed graph, as a runtime executes them: batch norm folded, activation and add fused."""
+"""Operators of the deployed graph as a runtime executes them: batch norm folded, activation and add fused."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ class OperatorSpec:
         """Bytes read and written once each in fp32: inputs, weights, outputs."""
         out_h, out_w = self.out_size
         outputs = self.c_out * out_h * out_w
-        return 4 * (self.c_in * self.height * self.width + self.params + outputs * (2 if self.residual else 1))
+        return 4 * (
+            self.c_in * self.height * self.width + self.params + outputs * (2 if self.residual else 1)
+        )
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,16 @@ class GraphBuilder:
     ) -> Value:
         """A convolution with folded batch norm, fused activation and fused residual add."""
         spec = OperatorSpec(
-            "conv", x.channels, c_out, kernel, stride, groups, x.height, x.width, activation, residual is not None
+            "conv",
+            x.channels,
+            c_out,
+            kernel,
+            stride,
+            groups,
+            x.height,
+            x.width,
+            activation,
+            residual is not None,
         )
         return self._append(block, name, spec, [x] if residual is None else [x, residual])
 
@@ -156,7 +167,9 @@ class GraphBuilder:
         """The sum of two tensors of one shape, where no convolution can absorb it."""
         values = list(values)
         x = values[0]
-        return self._append(block, name, OperatorSpec("add", x.channels, x.channels, height=x.height, width=x.width), values)
+        return self._append(
+            block, name, OperatorSpec("add", x.channels, x.channels, height=x.height, width=x.width), values
+        )
 
     def concat(self, block: str, name: str, values: Iterable[Value]) -> Value:
         """Tensors of one resolution joined along the channels."""

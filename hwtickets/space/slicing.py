@@ -27,11 +27,11 @@ def keep_channels(
     Args:
         model: The network.
         units: The units of its search space.
-        kept: Ascending indices of the channels to keep, by unit name, counted in the present network; a unit that is
-            missing here stays whole.
+        kept: Ascending indices of the channels to keep, by unit name, counted in the present network; a unit
+            that is missing here stays whole.
         optimizer: Gets the new parameters, its per-parameter tensors cut like them.
-        companions: Tensors by state-dict name that are cut like the model's (EMA, masks); names that vanish are
-            deleted.
+        companions: Tensors by state-dict name that are cut like the model's (EMA, masks); names that vanish
+            are deleted.
     """
     for unit in units:
         if unit.name not in kept or not _present(model, unit):
@@ -52,7 +52,7 @@ def keep_channels(
 def present_widths(model: Supernet, units: Iterable[Unit]) -> dict[str, int]:
     """Channels that a network holds of every unit; 0 where the branch is gone."""
     return {
-        unit.name: model.get_submodule(unit.importance).weight.shape[0] if _present(model, unit) else 0  # type: ignore[union-attr, operator]
+        unit.name: len(model.get_parameter(f"{unit.importance}.weight")) if _present(model, unit) else 0
         for unit in units
     }
 
@@ -99,7 +99,7 @@ def _replace_parameter(
     index: Tensor,
     optimizer: torch.optim.Optimizer | None,
 ) -> None:
-    # A new parameter: one whose data changes its shape keeps the old shape wherever autograd still remembers it.
+    # A new parameter: one whose data changes its shape keeps the old shape wherever autograd remembers it.
     replacement = nn.Parameter(parameter.detach().index_select(dim, index), parameter.requires_grad)
     if parameter.grad is not None:
         replacement.grad = parameter.grad.index_select(dim, index)
@@ -121,11 +121,11 @@ def _same_shape(value: object, parameter: nn.Parameter) -> bool:
 
 def _remove_branch(model: Supernet, branch: str) -> None:
     parent, _, key = branch.rpartition(".")
-    del model.get_submodule(parent)[key]  # type: ignore[operator]
+    delattr(model.get_submodule(parent), key)
 
 
 def _refresh_sizes(module: nn.Module) -> None:
-    """Makes the size attributes agree with the weights, for every reader of them (exporters, counters, printing)."""
+    """Makes the size attributes agree with the weights, for all that read them (exporters, counters)."""
     if isinstance(module, nn.BatchNorm2d):
         module.num_features = module.weight.shape[0]
     if isinstance(module, nn.Conv2d):
@@ -137,7 +137,9 @@ def _refresh_sizes(module: nn.Module) -> None:
         module.out_features, module.in_features = module.weight.shape
 
 
-def _forget_removed(model: Supernet, optimizer: torch.optim.Optimizer | None, companions: Sequence[Named]) -> None:
+def _forget_removed(
+    model: Supernet, optimizer: torch.optim.Optimizer | None, companions: Sequence[Named]
+) -> None:
     names = set(model.state_dict())
     for named in companions:
         for name in [name for name in named if name not in names]:

@@ -1,4 +1,4 @@
-"""The search space: a supernet's units, their aligned widths, and its operators as a function of the widths."""
+"""The search space: a supernet's units, their aligned widths, and its operators as a function of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ class SearchSpace:
         self._model = copy.deepcopy(model).to("meta")
         self._blocks = dict(self._model.searching_blocks())
         recorder = _InputRecorder(*self.input_shape)
-        self._model.describe(recorder, self.dense(), {name: block.forms[0] for name, block in self._blocks.items()})
+        self._model.describe(
+            recorder, self.dense(), {name: block.forms[0] for name, block in self._blocks.items()}
+        )
         self._block_inputs = recorder.first_input
 
     def dense(self) -> dict[str, int]:

@@ -68,7 +68,8 @@ def find_units(model: Supernet) -> dict[str, Unit]:
 
     was_training = model.training
     model.eval()
-    graph = tp.DependencyGraph().build_dependency(model, torch.zeros(1, *model.input_shape))
+    with torch.enable_grad():
+        graph = tp.DependencyGraph().build_dependency(model, torch.zeros(1, *model.input_shape))
     model.train(was_training)
     names = {module: name for name, module in model.named_modules()}
     units = {}
@@ -76,11 +77,18 @@ def find_units(model: Supernet) -> dict[str, Unit]:
         for local, importance in block.importance_factors().items():
             norm = block.get_submodule(importance)
             assert isinstance(norm, nn.BatchNorm2d)
-            group = graph.get_pruning_group(norm, tp.prune_batchnorm_out_channels, list(range(norm.num_features)))
+            group = graph.get_pruning_group(
+                norm, tp.prune_batchnorm_out_channels, list(range(norm.num_features))
+            )
             members = _members(group, norm.num_features, graph, names)
             name = f"{block_name}.{local}"
             units[name] = Unit(
-                name, block_name, norm.num_features, f"{block_name}.{importance}", _branch(model, members), members
+                name,
+                block_name,
+                norm.num_features,
+                f"{block_name}.{importance}",
+                _branch(model, members),
+                members,
             )
     return units
 
@@ -93,8 +101,8 @@ def _members(group: object, width: int, graph: object, names: dict[nn.Module, st
             continue
         if sorted(indices) != list(range(width)):
             raise HwticketsError(
-                f"{names[module]}: its channels are coupled over a concat, split or flatten, which cannot be pruned yet;"
-                " keep it out of the importance factors"
+                f"{names[module]}: its channels are coupled over a concat, split or flatten, which cannot be"
+                " pruned yet; keep it out of the importance factors"
             )
         outgoing = graph.is_out_channel_pruning_fn(dependency.handler)  # type: ignore[attr-defined]
         for tensor, dim in _sliced_tensors(module, outgoing, names[module]):
@@ -110,7 +118,9 @@ def _sliced_tensors(module: nn.Module, outgoing: bool, name: str) -> list[tuple[
     if isinstance(module, nn.Conv2d | nn.Linear):
         bias = [("bias", 0)] if outgoing and module.bias is not None else []
         return [("weight", 0 if outgoing else 1), *bias]
-    raise HwticketsError(f"{name}: channels of a {type(module).__name__} cannot be pruned yet; keep it out of the units")
+    raise HwticketsError(
+        f"{name}: channels of a {type(module).__name__} cannot be pruned yet; keep it out of the units"
+    )
 
 
 def _branch(model: Supernet, members: tuple[Member, ...]) -> str | None:
@@ -122,5 +132,3 @@ def _branch(model: Supernet, members: tuple[Member, ...]) -> str | None:
         if inside and isinstance(model.get_submodule(parent), ParallelSum):
             return prefix
     return None
-
-

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +39,9 @@ class Allocation:
 def allocate(priced: PricedSpace, scores: Scores, limits: Mapping[str, float]) -> Allocation:
     """Draws the most important network within the limits.
 
-    A multiple-choice knapsack: one choice a block, most importance, every cost within its limit. Choices that another
-    one beats in value and all costs are dropped first, which leaves the optimum where it is; HiGHS solves the rest.
+    A multiple-choice knapsack: one choice a block, most importance, every cost within its limit. Choices that
+    another one beats in value and all costs are dropped first, which leaves the optimum where it is; HiGHS
+    solves the rest.
     Source: HALP (2110.10811), section 3.2, there for one budget and one layer's channels at a time.
 
     Args:
@@ -54,7 +58,9 @@ def allocate(priced: PricedSpace, scores: Scores, limits: Mapping[str, float]) -
     cumulative = {unit: _cumulative(scores, unit) for block in priced.blocks for unit in block.units}
     total = sum(float(values[-1]) for values in cumulative.values()) or 1.0
     values = [block.values(_padded(cumulative, block)) / total for block in priced.blocks]
-    kept = [_undominated(block, value, list(limits)) for block, value in zip(priced.blocks, values, strict=True)]
+    kept = [
+        _undominated(block, value, list(limits)) for block, value in zip(priced.blocks, values, strict=True)
+    ]
     chosen = _solve(priced, values, kept, limits)
     return _as_allocation(priced, values, chosen)
 
@@ -63,8 +69,8 @@ def infeasible(priced: PricedSpace, metric: str, limit: float) -> BudgetError:
     """The one-line answer to a limit that no network of the space meets."""
     smallest = priced.smallest(metric)
     return BudgetError(
-        f"budget {metric} {format_amount(metric, limit)} is below the smallest network of this space on this device;"
-        f" the nearest feasible one is {format_amount(metric, smallest)}"
+        f"budget {metric} {format_amount(metric, limit)} is below the smallest network of this space on this"
+        f" device; the nearest feasible one is {format_amount(metric, smallest)}"
     )
 
 
@@ -87,7 +93,8 @@ def _padded(cumulative: Mapping[str, Array], block: BlockChoices) -> dict[str, A
     """Widths beyond the channels that are left add nothing."""
     longest = int(block.widths.max(initial=0)) + 1
     return {
-        unit: np.pad(cumulative[unit], (0, max(0, longest - len(cumulative[unit]))), mode="edge") for unit in block.units
+        unit: np.pad(cumulative[unit], (0, max(0, longest - len(cumulative[unit]))), mode="edge")
+        for unit in block.units
     }
 
 
@@ -118,10 +125,14 @@ def _solve(
         room = limit - priced.fixed[metric]
         scale = max(abs(room), 1e-12)
         constraints.append(LinearConstraint(costs[None] / scale, -np.inf, room / scale))
-    solution = milp(
-        objective, constraints=constraints, integrality=np.ones_like(objective), bounds=Bounds(0, 1),
-        options={"mip_rel_gap": 0.0},
-    )
+    with _silent_stdout():
+        solution = milp(
+            objective,
+            constraints=constraints,
+            integrality=np.ones_like(objective),
+            bounds=Bounds(0, 1),
+            options={"mip_rel_gap": 0.0},
+        )
     if solution.x is None:
         wanted = ", ".join(f"{metric} {format_amount(metric, limit)}" for metric, limit in limits.items())
         raise BudgetError(f"no network of this space meets {wanted} at once; loosen one of these budgets")
@@ -130,8 +141,23 @@ def _solve(
     return [int(index[part.argmax()]) for part, index in zip(parts, kept, strict=True)]
 
 
+@contextmanager
+def _silent_stdout() -> Iterator[None]:
+    """Now and then HiGHS prints a debugging line of its own, past Python; standard output may be our JSON."""
+    sys.stdout.flush()
+    saved, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(nowhere)
+
+
 def _as_allocation(priced: PricedSpace, values: list[Array], chosen: list[int]) -> Allocation:
-    widths, forms = {}, {}
+    widths: dict[str, int] = {}
+    forms: dict[str, str] = {}
     costs = dict(priced.fixed)
     for block, index in zip(priced.blocks, chosen, strict=True):
         widths.update(zip(block.units, block.widths[index].tolist(), strict=True))

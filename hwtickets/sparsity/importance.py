@@ -16,11 +16,11 @@ Scores = dict[str, Tensor]
 
 
 class TaylorImportance:
-    """Squared first-order Taylor expansion of the loss on the affine of the batch norm after the depthwise convolution.
+    """Squared first-order Taylor expansion of the loss on the affine of the batch norm after the depthwise.
 
-    `(gamma * dL/dgamma + beta * dL/dbeta)^2`, averaged over batches: how much the loss would change without the
-    channel. Unlike `|gamma|` it is comparable between layers. Source: Molchanov et al., Importance Estimation for
-    Neural Network Pruning (CVPR 2019), section 3.2, gate form.
+    `(gamma * dL/dgamma + beta * dL/dbeta)^2`, averaged over batches: how much the loss would change without
+    the channel. Unlike `|gamma|` it is comparable between layers. Source: Molchanov et al., Importance
+    Estimation for Neural Network Pruning (CVPR 2019), section 3.2, gate form.
     """
 
     name = "taylor"
@@ -35,8 +35,8 @@ class TaylorImportance:
 class BNScaleImportance:
     """`|gamma|` of the batch norm after the depthwise convolution.
 
-    Ranks channels inside a branch; it is no currency between layers. Source: Network Slimming (ICCV 2017), section 3;
-    SuperTickets (ECCV 2022), section 3.
+    Ranks channels inside a branch; it is no currency between layers. Source: Network Slimming (ICCV 2017),
+    section 3; SuperTickets (ECCV 2022), section 3.
     """
 
     name = "bn-scale"
@@ -78,7 +78,11 @@ def score_units(model: Supernet, units: Iterable[Unit], importance: Importance) 
 
 
 def measure_scores(
-    model: Supernet, units: Iterable[Unit], importance: Importance, batches: Iterable[tuple[Tensor, Tensor]], loss: object
+    model: Supernet,
+    units: Iterable[Unit],
+    importance: Importance,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    loss: object,
 ) -> Scores:
     """Average scores over batches, without changing the network.
 

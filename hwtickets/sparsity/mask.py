@@ -8,13 +8,15 @@ from torch import Tensor, nn
 Masks = dict[str, Tensor]
 
 
-def maskable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+def maskable_weights(model: nn.Module) -> dict[str, Tensor]:
     """Weights of all convolutions by state-dict name; the classifier, norms and biases stay dense.
 
     Source: SuperTickets (ECCV 2022) masks the convolutions only.
     """
     return {
-        f"{name}.weight": module.weight for name, module in model.named_modules() if isinstance(module, nn.Conv2d)
+        f"{name}.weight": module.weight
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d)
     }
 
 

@@ -45,7 +45,9 @@ class Architecture:
         model = build_supernet(self.supernet, self.input_shape, self.classes, self.sizes)
         space = SearchSpace(model, self.supernet)
         if set(self.widths) != set(space.units):
-            raise HwticketsError(f"ticket: its units are not those of supernet {self.supernet} with these sizes")
+            raise HwticketsError(
+                f"ticket: its units are not those of supernet {self.supernet} with these sizes"
+            )
         resize(model, space.units.values(), self.widths)
         return model, space
 
@@ -71,11 +73,15 @@ class Ticket:
         model, _ = self.architecture.build()
         missing = set(model.state_dict()) ^ set(self.weights)
         if missing:
-            raise HwticketsError(f"ticket: weights do not fit its architecture, first difference: {sorted(missing)[0]}")
+            raise HwticketsError(
+                f"ticket: weights do not fit its architecture, first difference: {sorted(missing)[0]}"
+            )
         try:
             model.load_state_dict(self.weights)
         except RuntimeError as error:
-            raise HwticketsError(f"ticket: weights do not fit its architecture ({str(error).splitlines()[-1].strip()})") from error
+            raise HwticketsError(
+                f"ticket: weights do not fit its architecture ({str(error).splitlines()[-1].strip()})"
+            ) from error
         return model.eval()
 
     def save(self, folder: Path) -> str:
@@ -86,7 +92,9 @@ class Ticket:
         """
         folder.mkdir(parents=True, exist_ok=True)
         weights_path = folder / "weights.safetensors"
-        files.write_tensors(weights_path, {name: tensor.contiguous() for name, tensor in self.weights.items()}, None)
+        files.write_tensors(
+            weights_path, {name: tensor.contiguous() for name, tensor in self.weights.items()}, None
+        )
         record = {
             "schema": SCHEMA,
             "architecture": asdict(self.architecture),
@@ -107,10 +115,14 @@ class Ticket:
         """
         path = folder / "ticket.json"
         record = files.read_json(path, "ticket")
-        if not isinstance(record, dict) or record.get("hash") != _hash({k: v for k, v in record.items() if k != "hash"}):
+        if not isinstance(record, dict) or record.get("hash") != _hash(
+            {k: v for k, v in record.items() if k != "hash"}
+        ):
             raise HwticketsError(f"{path}: the ticket is corrupted (its hash does not fit); draw it again")
         if record["schema"] != SCHEMA:
-            raise HwticketsError(f"{path}: written by another version (schema {record['schema']}, not {SCHEMA})")
+            raise HwticketsError(
+                f"{path}: written by another version (schema {record['schema']}, not {SCHEMA})"
+            )
         weights_path = folder / "weights.safetensors"
         weights, _ = files.read_tensors(weights_path, "ticket weights")
         if files.sha256_of(weights_path) != record["weights_sha256"]:

@@ -10,12 +10,22 @@ from hwtickets.supernets.base import ParallelSum, SearchingBlock, Supernet
 from hwtickets.supernets.mixconv import MixConvBlock
 from hwtickets.supernets.mobile import Mobile
 
-__all__ = ["SUPERNETS", "MixConvBlock", "Mobile", "ParallelSum", "SearchingBlock", "Supernet", "build_supernet"]
+__all__ = [
+    "SUPERNETS",
+    "MixConvBlock",
+    "Mobile",
+    "ParallelSum",
+    "SearchingBlock",
+    "Supernet",
+    "build_supernet",
+]
 
 SUPERNETS: dict[str, type[Supernet]] = {"mobile": Mobile}
 
 
-def build_supernet(name: str, input_shape: tuple[int, int, int], classes: int, sizes: dict[str, Any]) -> Supernet:
+def build_supernet(
+    name: str, input_shape: tuple[int, int, int], classes: int, sizes: dict[str, Any]
+) -> Supernet:
     """Builds an untrained supernet.
 
     Args:
@@ -35,6 +45,6 @@ def build_supernet(name: str, input_shape: tuple[int, int, int], classes: int, s
         if key not in known:
             raise unknown(f"size of supernet {name}", key, known)
     try:
-        return supernet(tuple(input_shape), classes, **sizes)  # type: ignore[call-arg]
+        return supernet(tuple(input_shape), classes, **sizes)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"supernet {name}: the sizes {sizes} do not fit together ({error})") from error

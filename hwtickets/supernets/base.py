@@ -9,7 +9,6 @@ from torch import nn
 
 from hwtickets.space.operators import GraphBuilder, Value
 
-
 #: The description of a block as it is trained, batch norms folded.
 PLAIN = "plain"
 
@@ -29,10 +28,12 @@ class SearchingBlock(nn.Module):
 
     @abstractmethod
     def importance_factors(self) -> dict[str, str]:
-        """Units of the block: local unit name -> local name of the batch norm that holds its importance factors."""
+        """Local unit name -> local name of the batch norm that holds its importance factors."""
 
     @abstractmethod
-    def describe(self, builder: GraphBuilder, name: str, x: Value, widths: Mapping[str, int], form: str) -> Value:
+    def describe(
+        self, builder: GraphBuilder, name: str, x: Value, widths: Mapping[str, int], form: str
+    ) -> Value:
         """Writes the operators of the deployed block.
 
         Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,7 @@ class MixConvBranch(nn.Module):
         self.project = nn.Conv2d(hidden, c_out, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The branch's share of the block's sum, (B, c_out, H / stride, W / stride)."""
         hidden = F.relu(self.expand_bn(self.expand(x)))
         hidden = F.relu(self.depthwise_bn(self.depthwise(hidden)))
         return self.project(hidden)
@@ -42,8 +44,8 @@ class MixConvBranch(nn.Module):
 class MixConvBlock(SearchingBlock):
     """`R(x) + BN(sum_k branch_k(x))`, no activation after the sum.
 
-    R is the identity when the shape is kept, else a 1x1 convolution of the block's stride, without bias and batch
-    norm, grouped by the largest common divisor of the channels. Without branches the block is R alone.
+    R is the identity when the shape is kept, else a 1x1 convolution of the block's stride, without bias and
+    batch norm, grouped by the largest common divisor of the channels. Without branches the block is R alone.
     Source: HR-NAS (CVPR 2021), searching block; SuperTickets (ECCV 2022), section 3.
 
     Args:
@@ -59,13 +61,16 @@ class MixConvBlock(SearchingBlock):
         super().__init__()
         self.c_in, self.c_out, self.stride = c_in, c_out, stride
         kept = {k: h for k, h in sorted(hidden.items()) if h > 0}
-        self.branches = ParallelSum({f"k{k}": MixConvBranch(c_in, c_out, h, k, stride) for k, h in kept.items()})
+        self.branches = ParallelSum(
+            {f"k{k}": MixConvBranch(c_in, c_out, h, k, stride) for k, h in kept.items()}
+        )
         self.out_bn: nn.Module = nn.BatchNorm2d(c_out)
         self.residual: nn.Module = nn.Identity()
         if stride != 1 or c_in != c_out:
             self.residual = nn.Conv2d(c_in, c_out, 1, stride, groups=math.gcd(c_in, c_out), bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, c_in, H, W) to (B, c_out, H / stride, W / stride)."""
         residual: Tensor = self.residual(x)
         if not self.branches:
             return residual
@@ -73,14 +78,20 @@ class MixConvBlock(SearchingBlock):
         return residual + self.out_bn(sum(outputs[1:], outputs[0]))
 
     def importance_factors(self) -> dict[str, str]:
+        """A unit for each branch that is left: its norm after the depthwise convolution."""
         return {key: f"branches.{key}.depthwise_bn" for key in self.branches}
 
-    def describe(self, builder: GraphBuilder, name: str, x: Value, widths: Mapping[str, int], form: str) -> Value:
+    def describe(
+        self, builder: GraphBuilder, name: str, x: Value, widths: Mapping[str, int], form: str
+    ) -> Value:
+        """Writes the operators of the deployed block; see `SearchingBlock.describe`."""
         residual = x
         if isinstance(self.residual, nn.Conv2d):
             groups = self.residual.groups if form == PLAIN else 1
             residual = builder.conv(name, "residual", x, self.c_out, 1, self.stride, groups)
-        hidden = {int(key[1:]): widths[f"{name}.{key}"] for key in self.branches if widths[f"{name}.{key}"] > 0}
+        hidden = {
+            int(key[1:]): widths[f"{name}.{key}"] for key in self.branches if widths[f"{name}.{key}"] > 0
+        }
         if not hidden:
             return residual
         joined = self._describe_hidden(builder, name, x, hidden, form)
@@ -100,16 +111,25 @@ class MixConvBlock(SearchingBlock):
             expanded = builder.conv(name, f"expand_k{kernel}", x, width, activation="relu")
             parts.append(
                 builder.conv(
-                    name, f"depthwise_k{kernel}", expanded, width, kernel, self.stride, groups=width, activation="relu"
+                    name,
+                    f"depthwise_k{kernel}",
+                    expanded,
+                    width,
+                    kernel,
+                    self.stride,
+                    groups=width,
+                    activation="relu",
                 )
             )
         return builder.concat(name, "concat", parts)
 
     def drop_unused(self) -> None:
+        """Removes the norm of the sum once there is nothing to sum."""
         if not self.branches:
             self.out_bn = nn.Identity()
 
     def deployed(self, form: str) -> nn.Module:
+        """An equal inference-only module: one path for each kernel, or all merged into one."""
         if not self.branches:
             return _ungrouped(self.residual)
         merged = form == "merged" or len(self.branches) == 1
@@ -117,11 +137,11 @@ class MixConvBlock(SearchingBlock):
 
 
 class SplitMixConv(nn.Module):
-    """A deployed block: expand and depthwise for each kernel, concat, one projection with the output norm folded in."""
+    """A deployed block: expand and depthwise for each kernel, concat, one projection, output norm folded."""
 
     def __init__(self, block: MixConvBlock) -> None:
         super().__init__()
-        for key, branch in block.branches.items():
+        for key, branch in _branches(block).items():
             expand, depthwise = _folded_hidden(branch)
             self.add_module(f"expand_{key}", expand)
             self.add_module(f"depthwise_{key}", depthwise)
@@ -130,6 +150,7 @@ class SplitMixConv(nn.Module):
         self.residual = _ungrouped(block.residual)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Equal to the block's in evaluation mode."""
         hidden = [
             F.relu(self.get_submodule(f"depthwise_{key}")(F.relu(self.get_submodule(f"expand_{key}")(x))))
             for key in self.keys
@@ -138,14 +159,14 @@ class SplitMixConv(nn.Module):
 
 
 class MergedMixConv(nn.Module):
-    """A deployed block: kernels zero-padded to the largest, so one expand, one depthwise and one projection remain.
+    """A deployed block: kernels zero-padded to the largest, so one expand, depthwise and projection remain.
 
     Exact, because a zero-padded kernel with its larger border padding computes the same sums.
     """
 
     def __init__(self, block: MixConvBlock) -> None:
         super().__init__()
-        folded = [_folded_hidden(branch) for branch in block.branches.values()]
+        folded = [_folded_hidden(branch) for branch in _branches(block).values()]
         self.expand = _joined([expand for expand, _ in folded])
         kernel = max(depthwise.kernel_size[0] for _, depthwise in folded)
         self.depthwise = _joined([_padded(depthwise, kernel) for _, depthwise in folded])
@@ -153,12 +174,16 @@ class MergedMixConv(nn.Module):
         self.residual = _ungrouped(block.residual)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Equal to the block's in evaluation mode."""
         hidden = F.relu(self.depthwise(F.relu(self.expand(x))))
         return self.project(hidden) + self.residual(x)
 
 
-def _folded_hidden(branch: nn.Module) -> tuple[nn.Conv2d, nn.Conv2d]:
-    assert isinstance(branch, MixConvBranch)
+def _branches(block: MixConvBlock) -> dict[str, MixConvBranch]:
+    return {key: cast(MixConvBranch, branch) for key, branch in block.branches.items()}
+
+
+def _folded_hidden(branch: MixConvBranch) -> tuple[nn.Conv2d, nn.Conv2d]:
     return (
         fuse_conv_bn_eval(branch.expand.eval(), branch.expand_bn.eval()),
         fuse_conv_bn_eval(branch.depthwise.eval(), branch.depthwise_bn.eval()),
@@ -167,7 +192,7 @@ def _folded_hidden(branch: nn.Module) -> tuple[nn.Conv2d, nn.Conv2d]:
 
 def _folded_projection(block: MixConvBlock) -> nn.Conv2d:
     """The projections of all branches side by side (a sum of products is one product), output norm folded."""
-    weight = torch.cat([branch.project.weight for branch in block.branches.values()], 1)  # type: ignore[union-attr]
+    weight = torch.cat([branch.project.weight for branch in _branches(block).values()], 1)
     project = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=False)
     project.weight = nn.Parameter(weight.detach().clone())
     assert isinstance(block.out_bn, nn.BatchNorm2d)
@@ -177,12 +202,12 @@ def _folded_projection(block: MixConvBlock) -> nn.Conv2d:
 def _ungrouped(residual: nn.Module) -> nn.Module:
     """The same map as a convolution without groups, its missing weights zero.
 
-    Grouped 1x1 convolutions fall out of ONNX Runtime's blocked layout and drag layout changes and an unfused add along:
-    without them a small network is 11 % faster, the whole one 4 %, on an AVX-512 CPU.
+    Grouped 1x1 convolutions fall out of ONNX Runtime's blocked layout and drag layout changes and an unfused
+    add along: without them a small network is 11 % faster, the whole one 4 %, on an AVX-512 CPU.
     """
     if not isinstance(residual, nn.Conv2d) or residual.groups == 1:
         return residual
-    dense = nn.Conv2d(residual.in_channels, residual.out_channels, 1, residual.stride, bias=False)  # type: ignore[arg-type]
+    dense = nn.Conv2d(residual.in_channels, residual.out_channels, 1, residual.stride[0], bias=False)
     ins, outs = residual.in_channels // residual.groups, residual.out_channels // residual.groups
     with torch.no_grad():
         dense.weight.zero_()
@@ -195,7 +220,12 @@ def _ungrouped(residual: nn.Module) -> nn.Module:
 def _padded(depthwise: nn.Conv2d, kernel: int) -> nn.Conv2d:
     margin = (kernel - depthwise.kernel_size[0]) // 2
     padded = nn.Conv2d(
-        depthwise.in_channels, depthwise.out_channels, kernel, depthwise.stride, kernel // 2, groups=depthwise.groups
+        depthwise.in_channels,
+        depthwise.out_channels,
+        kernel,
+        depthwise.stride[0],
+        kernel // 2,
+        groups=depthwise.groups,
     )
     padded.weight = nn.Parameter(F.pad(depthwise.weight.detach(), [margin] * 4))
     padded.bias = depthwise.bias
@@ -203,7 +233,7 @@ def _padded(depthwise: nn.Conv2d, kernel: int) -> nn.Conv2d:
 
 
 def _joined(convs: list[nn.Conv2d]) -> nn.Conv2d:
-    """Convolutions over one input (or, depthwise, over stacked inputs) as a single one with stacked outputs."""
+    """Convolutions over one input (or, depthwise, stacked inputs) as a single one with stacked outputs."""
     first, total = convs[0], sum(conv.out_channels for conv in convs)
     depthwise = first.groups == first.out_channels and first.groups > 1
     joined = nn.Conv2d(

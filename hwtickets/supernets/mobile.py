@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -24,10 +25,10 @@ class Mobile(Supernet):
         classes: Outputs.
         stem_channels: Channels after the 3x3 stem.
         stem_stride: Stride of the stem.
-        stages: (channels, blocks, stride of the first block) of every stage; by default five blocks for inputs up
-            to 64 pixels and eleven for larger ones.
-        head_channels: Channels of the 1x1 convolution before the global average; by default four times the last
-            stage's.
+        stages: (channels, blocks, stride of the first block) of every stage; by default five blocks for
+            inputs up to 64 pixels and eleven for larger ones.
+        head_channels: Channels of the 1x1 convolution before the global average; by default four times the
+            last stage's.
         expand_ratio: Hidden channels of a branch as a multiple of the block's input channels.
         kernel_sizes: Sides of the depthwise kernels, in pixels, all odd.
         dropout: Share of features dropped before the classifier.
@@ -51,6 +52,7 @@ class Mobile(Supernet):
         super().__init__()
         stages = stages or (SMALL_STAGES if max(input_shape[1:]) <= 64 else LARGE_STAGES)
         _check_sizes(stages, kernel_sizes)
+        _check_counts(stem_channels=stem_channels, stem_stride=stem_stride, expand_ratio=expand_ratio)
         self.input_shape, self.classes = input_shape, classes
         self.stem = nn.Sequential(
             nn.Conv2d(input_shape[0], stem_channels, 3, stem_stride, 1, bias=False),
@@ -74,6 +76,7 @@ class Mobile(Supernet):
         _initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) to logits (B, classes)."""
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
@@ -81,7 +84,8 @@ class Mobile(Supernet):
         return self.classifier(self.dropout(x))
 
     def describe(self, builder: GraphBuilder, widths: Mapping[str, int], forms: Mapping[str, str]) -> None:
-        stem, head = self.stem[0], self.head[0]
+        """Writes the operators of the deployed network; see `Supernet.describe`."""
+        stem, head = cast(nn.Conv2d, self.stem[0]), cast(nn.Conv2d, self.head[0])
         x = builder.conv(
             "stem", "conv", builder.graph.input, stem.out_channels, 3, stem.stride[0], activation="relu"
         )
@@ -94,9 +98,18 @@ class Mobile(Supernet):
 
 def _check_sizes(stages: Sequence[Sequence[int]], kernel_sizes: Sequence[int]) -> None:
     if any(len(stage) != 3 or min(stage) < 1 for stage in stages):
-        raise UsageError(f"supernet mobile: stages are [channels, blocks, stride] triples of positive numbers, got {stages}")
+        raise UsageError(
+            "supernet mobile: stages are triples [channels, blocks, stride] of positive numbers,"
+            f" got {stages}"
+        )
     if not kernel_sizes or any(kernel < 1 or kernel % 2 == 0 for kernel in kernel_sizes):
         raise UsageError(f"supernet mobile: kernel_sizes are odd numbers of pixels, got {list(kernel_sizes)}")
+
+
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise UsageError(f"supernet mobile: {name} is a positive number, got {count}")
 
 
 def _initialise(model: nn.Module) -> None:

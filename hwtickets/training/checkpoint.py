@@ -29,13 +29,16 @@ class Checkpointer(Hook):
         self.path, self._extra = path, extra
 
     def on_interval(self, loop: TrainingLoop) -> None:
+        """Saves."""
         save_checkpoint(self.path, loop, self._extra())
 
 
 def save_checkpoint(path: Path, loop: TrainingLoop, extra: dict[str, Any]) -> None:
     """Writes weights, momentum, every hook's state and the step number."""
     tensors: dict[str, Tensor] = {f"model/{name}": tensor for name, tensor in loop.model.state_dict().items()}
-    tensors |= {f"momentum/{name}": tensor for name, tensor in momentum_tensors(loop.model, loop.optimizer).items()}
+    tensors |= {
+        f"momentum/{name}": tensor for name, tensor in momentum_tensors(loop.model, loop.optimizer).items()
+    }
     for hook in loop.hooks:
         tensors |= {f"{hook.name}/{name}": tensor for name, tensor in hook.tensors().items()}
     facts = {"step": loop.step, "hooks": {hook.name: hook.facts() for hook in loop.hooks}, "extra": extra}
@@ -53,12 +56,16 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         return tensors, json.loads(metadata["facts"])
     except (KeyError, ValueError) as error:
-        raise HwticketsError(f"{path}: not a checkpoint of hwtickets; start again in another folder") from error
+        raise HwticketsError(
+            f"{path}: not a checkpoint of hwtickets; start again in another folder"
+        ) from error
 
 
 def section(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors saved under one name: "model", "momentum" or a hook's."""
-    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(prefix + "/")}
+    return {
+        name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(prefix + "/")
+    }
 
 
 def restore_loop(loop: TrainingLoop, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ class EMA(Hook):
         self._updates = 0
 
     def after_step(self, loop: TrainingLoop) -> None:
+        """Moves the average towards the new weights."""
         self._updates += 1
         decay = min(self.decay, (1 + self._updates) / (10 + self._updates))
         with torch.no_grad():
@@ -43,11 +44,14 @@ class EMA(Hook):
             model.load_state_dict(self.shadow)
 
     def tensors(self) -> dict[str, Tensor]:
+        """The average."""
         return self.shadow
 
     def facts(self) -> dict[str, int]:
+        """How many updates it has seen."""
         return {"updates": self._updates}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, int]) -> None:
+        """Goes on from a saved average."""
         self.shadow = dict(tensors)
         self._updates = facts["updates"]

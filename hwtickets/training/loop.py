@@ -107,7 +107,7 @@ class TrainingLoop:
                 self._call(lambda hook: hook.on_interval(self))
 
     def _one_step(self) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + self.step)
+        torch.manual_seed((self.seed * 1_000_003 + self.step) % 2**63)
         self.rate = self.learning_rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
@@ -115,11 +115,12 @@ class TrainingLoop:
         x, target = self.task.train_batch(self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.task.loss(self.model(x), target)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.loss = float(loss.detach())
         if not math.isfinite(self.loss):
             raise HwticketsError(
-                f"training: the loss is {self.loss} at step {self.step}; lower learning_rate (now {self.rate:.3g})"
+                f"training: the loss is {self.loss} at step {self.step};"
+                f" lower learning_rate (now {self.rate:.3g})"
             )
         self._call(lambda hook: hook.after_backward(self))
         self.optimizer.step()

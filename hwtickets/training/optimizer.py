@@ -26,6 +26,7 @@ class LearningRate:
     warmup_share: float = 0.15
 
     def __call__(self, step: int) -> float:
+        """The rate at a step."""
         done, total = step - self.first_step, self.steps - self.first_step
         warmup = self.warmup_share * total
         if done < warmup:
@@ -55,7 +56,9 @@ def momentum_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict
     return {name: state["momentum_buffer"] for name, state in named.items() if "momentum_buffer" in state}
 
 
-def restore_momentum(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+def restore_momentum(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]
+) -> None:
     """Takes back what `momentum_tensors` gave."""
     for name, parameter in model.named_parameters():
         if name in tensors:

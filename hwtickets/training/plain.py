@@ -54,6 +54,7 @@ class FixedMasks(Hook):
         self._masks = masks
 
     def after_step(self, loop: TrainingLoop) -> None:
+        """Sets removed weights back to zero."""
         apply_masks(loop.model, self._masks)
 
 

@@ -1,0 +1,199 @@
+"""Accuracy at a latency budget: latency-priced search against MAC-priced search and uniform width scaling.
+
+For every seed: the dense network, both searches at every budget through the library's own pipeline, and the widest
+uniform network within the budget trained from scratch; all for the same number of steps. In the end all networks of a
+seed are timed side by side. A uniform network cannot lose branches, so the narrowest one may be above the budget: it
+is trained all the same and marked.
+
+python -m benchmarks.accuracy --seeds 0,1,2 --budgets 40%,20% --runs runs/accuracy --output results/accuracy.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import common  # before torch: sets how its threads wait
+from benchmarks.common import Points, Table, mean_and_spread, percent
+from benchmarks.uniform import Rivals
+
+from hwtickets import api
+from hwtickets.budgets import parse_budget
+from hwtickets.config import SearchConfig
+from hwtickets.deploy.bundle import read_bundle
+from hwtickets.deploy.check import measure
+from hwtickets.devices import get_device
+from hwtickets.errors import BudgetError, UsageError
+from hwtickets.progress import Progress
+
+#: Timed runs of every network in the last comparison.
+RUNS = 1500
+LABELS = {"dense": "dense", "latency": "search by latency", "macs": "search by MACs", "uniform": "uniform width"}
+
+
+class Seed:
+    """Everything of one seed.
+
+    Args:
+        config: The search, its seed set.
+        runs: Gets a run folder a search.
+        points: Finished points.
+    """
+
+    def __init__(self, config: SearchConfig, runs: Path, points: Points) -> None:
+        self._config, self._runs, self._points = config, runs / f"seed-{config.seed}", points
+
+    def networks(self, budgets: list[str]) -> list[dict[str, Any]]:
+        """One entry a network: seed, method, budget, test score and what else is known of it."""
+        dense = self._once("dense", None, lambda: self._rivals.dense())
+        found = [{"method": "dense", "budget": None, **dense}]
+        for budget in budgets:
+            searched = self._once("search", budget, functools.partial(self._search, budget))
+            found += [{"method": price, "budget": budget, **one} for price, one in searched.items()]
+            share = parse_budget("latency", budget).amount
+            uniform = self._once("uniform", budget, functools.partial(self._uniform, share))
+            found.append({"method": "uniform", "budget": budget, **uniform})
+        return self._timed(found, budgets)
+
+    def _once(self, method: str, budget: str | None, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        return self._points.once({"seed": self._config.seed, "method": method, "budget": budget}, measure)
+
+    @functools.cached_property
+    def _rivals(self) -> Rivals:
+        return Rivals(self._config, self._runs / "rivals", Progress())
+
+    def _uniform(self, share: float) -> dict[str, Any]:
+        return self._rivals.uniform(share)
+
+    def _search(self, budget: str) -> dict[str, Any]:
+        """Both searches; empty where the budget is below the smallest network."""
+        updates = {"budgets": {"latency": budget}, "baseline": False, "compare": ["macs"], "price": "latency"}
+        config = self._config.model_copy(update=updates)
+        folder = self._runs / budget.replace("%", "pc")
+        progress = Progress(api.search_stages(config))
+        try:
+            report = api.search(config, folder, resume=True, dry_run=False, progress=progress, command="benchmarks.accuracy")
+        except BudgetError as error:
+            progress.note(f"seed {config.seed}, {budget}: {error}")
+            return {}
+        seconds = {stage["name"]: stage["seconds"] for stage in report["stages"]}
+        bundles = {"latency": folder / "bundle", "macs": folder / "state" / "macs" / "delivered" / "bundle"}
+        return {
+            ticket["price"]: _searched(ticket, seconds, bundles[ticket["price"]]) for ticket in report["tickets"]
+        }
+
+    def _timed(self, networks: list[dict[str, Any]], budgets: list[str]) -> list[dict[str, Any]]:
+        """Adds the measured share of the dense latency, all networks timed side by side."""
+        names = [f"{network['method']} {network['budget']}" for network in networks]
+        bundles = {name: Path(network["bundle"]) for name, network in zip(names, networks, strict=True)}
+
+        def compare() -> dict[str, Any]:
+            image = read_bundle(bundles[names[0]]).samples.inputs[:1]
+            models = {name: read_bundle(bundle).model_path for name, bundle in bundles.items()}
+            measured = measure(models, names[0], get_device(self._config.device), RUNS, image)
+            return {
+                name: {
+                    "p50_ms": measured.timings[name].p50_ms,
+                    **dict(zip(("median", "low", "high"), measured.ratios[name], strict=True)),
+                }
+                for name in names
+            }
+
+        shares = self._once("side by side", ",".join(budgets), compare)
+        return [
+            {"seed": self._config.seed, **network, "measured": shares[name]}
+            for name, network in zip(names, networks, strict=True)
+        ]
+
+
+def _searched(ticket: dict[str, Any], seconds: dict[str, float], bundle: Path) -> dict[str, Any]:
+    suffix = "" if ticket["price"] == "latency" else f" by {ticket['price']}"
+    return {
+        **ticket["accuracy"],
+        "seconds": seconds[f"search{suffix}"] + seconds[f"deliver{suffix}"],
+        "search_seconds": seconds[f"search{suffix}"],
+        "draws": len(ticket["draws"]),
+        "ratio": ticket["ratio"],
+        "macs": ticket["macs"],
+        "params": ticket["params"],
+        "bundle": str(bundle),
+    }
+
+
+def summarise(networks: list[dict[str, Any]], budgets: list[str]) -> list[dict[str, Any]]:
+    """One entry for each budget and method: lists over the seeds, in order."""
+    dense = {network["seed"]: network["test"] for network in networks if network["method"] == "dense"}
+    entries = []
+    for budget, method in [(None, "dense"), *((b, m) for b in budgets for m in LABELS if m != "dense")]:
+        own = [one for one in networks if one["budget"] == budget and one["method"] == method]
+        if not own:
+            continue
+        entries.append(
+            {
+                "budget": budget,
+                "method": method,
+                "test": [one["test"] for one in own],
+                "difference": [one["test"] - dense[one["seed"]] for one in own],
+                "share": [one["measured"]["median"] for one in own],
+                "draws": [one["draws"] for one in own if "draws" in one],
+                "seconds": [one["seconds"] for one in own],
+                "above_budget": any(one.get("above_budget", False) for one in own),
+            }
+        )
+    return entries
+
+
+def row_of(entry: dict[str, Any]) -> list[str]:
+    """A row of the table."""
+    shares = entry["share"]
+    return [
+        entry["budget"] or "",
+        LABELS[entry["method"]] + (" (above budget)" if entry["above_budget"] else ""),
+        str(len(entry["test"])),
+        mean_and_spread(entry["test"]),
+        "" if entry["method"] == "dense" else mean_and_spread(entry["difference"]),
+        f"{percent(statistics.fmean(shares))} ({percent(min(shares))} to {percent(max(shares))})",
+        ", ".join(map(str, entry["draws"])),
+        f"{statistics.fmean(entry['seconds']):.0f}",
+    ]
+
+
+def arguments() -> argparse.Namespace:
+    """The options of this benchmark.
+
+    Raises:
+        UsageError: A budget is no share of the dense latency.
+    """
+    parser = common.parser(__doc__)
+    parser.add_argument("--seeds", type=common.numbers, default=[0, 1, 2], help="default: 0,1,2")
+    parser.add_argument("--budgets", type=common.texts, default=["40%", "20%"], help="default: 40%%,20%%")
+    parser.add_argument("--epochs", type=float, metavar="E", help="passes over the training data (default: the config's)")
+    parser.add_argument("--runs", type=Path, default=Path("runs/accuracy"), metavar="DIR", help="gets the run folders")
+    options = parser.parse_args()
+    for budget in options.budgets:
+        if not parse_budget("latency", budget).relative:
+            raise UsageError(f"budget '{budget}' is no share of the dense latency; write it as 40%")
+    return options
+
+
+def main() -> None:
+    """Trains, searches and prints the comparison."""
+    options = arguments()
+    epochs = {} if options.epochs is None else {"epochs": options.epochs}
+    config = common.search_config(options.config, **epochs)
+    points = Points("accuracy", options.output, config.model_dump(mode="json"))
+    networks: list[dict[str, Any]] = []
+    for seed in options.seeds:
+        networks += Seed(config.model_copy(update={"seed": seed}), options.runs, points).networks(options.budgets)
+    entries = summarise(networks, options.budgets)
+    columns = ("budget", "method", "seeds", "test accuracy %", "to dense", "measured share of dense", "draws", "seconds")
+    title = f"Test accuracy at equal measured latency, {config.data}, {config.epochs:g} epochs; mean ± spread over seeds"
+    common.show({"networks": networks, "summary": entries}, [Table(title, columns, list(map(row_of, entries)))], options.json)
+
+
+if __name__ == "__main__":
+    common.run(main)
