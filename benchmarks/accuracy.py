@@ -1,26 +1,26 @@
 """Accuracy at a latency budget: latency-priced search against MAC-priced search and uniform width scaling.
 
-For every seed: the dense network, both searches at every budget through the library's own pipeline, and the widest
-uniform network within the budget trained from scratch; all for the same number of steps. In the end all networks of a
-seed are timed side by side. A uniform network cannot lose branches, so the narrowest one may be above the budget: it
-is trained all the same and marked.
+For every seed: the dense network, both searches at every budget through the library's own pipeline, and the
+widest uniform network within the budget trained from scratch; all for the same number of steps. In the end
+all networks of a seed are timed side by side. A uniform network cannot lose branches, so the narrowest one
+may be above the budget: it is trained all the same and marked.
 
-python -m benchmarks.accuracy --seeds 0,1,2 --budgets 40%,20% --runs runs/accuracy --output results/accuracy.jsonl
+python -m benchmarks.accuracy --seeds 0,1,2 --budgets 40%,20% --output results/accuracy.jsonl
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import common  # before torch: sets how its threads wait
+from benchmarks import common
 from benchmarks.common import Points, Table, mean_and_spread, percent
 from benchmarks.uniform import Rivals
-
 from hwtickets import api
 from hwtickets.budgets import parse_budget
 from hwtickets.config import SearchConfig
@@ -29,10 +29,18 @@ from hwtickets.deploy.check import measure
 from hwtickets.devices import get_device
 from hwtickets.errors import BudgetError, UsageError
 from hwtickets.progress import Progress
+from hwtickets.sparsity.ticket import Ticket
+from hwtickets.tasks import load_dataset
+from hwtickets.tasks.classification import Classification
 
 #: Timed runs of every network in the last comparison.
 RUNS = 1500
-LABELS = {"dense": "dense", "latency": "search by latency", "macs": "search by MACs", "uniform": "uniform width"}
+LABELS = {
+    "dense": "dense",
+    "latency": "search by latency",
+    "macs": "search by MACs",
+    "uniform": "uniform width",
+}
 
 
 class Seed:
@@ -42,9 +50,13 @@ class Seed:
         config: The search, its seed set.
         runs: Gets a run folder a search.
         points: Finished points.
+        test_task: Larger test data to score on; the configuration's own if None.
     """
 
-    def __init__(self, config: SearchConfig, runs: Path, points: Points) -> None:
+    def __init__(
+        self, config: SearchConfig, runs: Path, points: Points, test_task: Classification | None
+    ) -> None:
+        self._test_task = test_task
         self._config, self._runs, self._points = config, runs / f"seed-{config.seed}", points
 
     def networks(self, budgets: list[str]) -> list[dict[str, Any]]:
@@ -52,17 +64,17 @@ class Seed:
         dense = self._once("dense", None, lambda: self._rivals.dense())
         found = [{"method": "dense", "budget": None, **dense}]
         for budget in budgets:
-            searched = self._once("search", budget, functools.partial(self._search, budget))
+            searched = self._once("search", budget, partial(self._search, budget))
             found += [{"method": price, "budget": budget, **one} for price, one in searched.items()]
             share = parse_budget("latency", budget).amount
-            uniform = self._once("uniform", budget, functools.partial(self._uniform, share))
+            uniform = self._once("uniform", budget, partial(self._uniform, share))
             found.append({"method": "uniform", "budget": budget, **uniform})
         return self._timed(found, budgets)
 
     def _once(self, method: str, budget: str | None, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return self._points.once({"seed": self._config.seed, "method": method, "budget": budget}, measure)
 
-    @functools.cached_property
+    @cached_property
     def _rivals(self) -> Rivals:
         return Rivals(self._config, self._runs / "rivals", Progress())
 
@@ -76,14 +88,17 @@ class Seed:
         folder = self._runs / budget.replace("%", "pc")
         progress = Progress(api.search_stages(config))
         try:
-            report = api.search(config, folder, resume=True, dry_run=False, progress=progress, command="benchmarks.accuracy")
+            report = api.search(
+                config, folder, resume=True, dry_run=False, progress=progress, command="benchmarks.accuracy"
+            )
         except BudgetError as error:
             progress.note(f"seed {config.seed}, {budget}: {error}")
             return {}
         seconds = {stage["name"]: stage["seconds"] for stage in report["stages"]}
         bundles = {"latency": folder / "bundle", "macs": folder / "state" / "macs" / "delivered" / "bundle"}
         return {
-            ticket["price"]: _searched(ticket, seconds, bundles[ticket["price"]]) for ticket in report["tickets"]
+            ticket["price"]: _searched(ticket, seconds, bundles[ticket["price"]])
+            for ticket in report["tickets"]
         }
 
     def _timed(self, networks: list[dict[str, Any]], budgets: list[str]) -> list[dict[str, Any]]:
@@ -105,9 +120,18 @@ class Seed:
 
         shares = self._once("side by side", ",".join(budgets), compare)
         return [
-            {"seed": self._config.seed, **network, "measured": shares[name]}
+            {"seed": self._config.seed, **network, **self._score(bundles[name]), "measured": shares[name]}
             for name, network in zip(names, networks, strict=True)
         ]
+
+    def _score(self, bundle: Path) -> dict[str, float]:
+        """The score on the test data that was asked for, instead of the configuration's own."""
+        if self._test_task is None:
+            return {}
+        module = Ticket.load(bundle.with_name("ticket")).module()
+        key = {"seed": self._config.seed, "test_data": self._test_task.dataset.name, "bundle": str(bundle)}
+        task = self._test_task
+        return {"test": self._points.once(key, lambda: {"test": task.score(module, "test")})["test"]}
 
 
 def _searched(ticket: dict[str, Any], seconds: dict[str, float], bundle: Path) -> dict[str, Any]:
@@ -169,15 +193,31 @@ def arguments() -> argparse.Namespace:
         UsageError: A budget is no share of the dense latency.
     """
     parser = common.parser(__doc__)
+    common.add_config(parser)
     parser.add_argument("--seeds", type=common.numbers, default=[0, 1, 2], help="default: 0,1,2")
     parser.add_argument("--budgets", type=common.texts, default=["40%", "20%"], help="default: 40%%,20%%")
-    parser.add_argument("--epochs", type=float, metavar="E", help="passes over the training data (default: the config's)")
-    parser.add_argument("--runs", type=Path, default=Path("runs/accuracy"), metavar="DIR", help="gets the run folders")
+    parser.add_argument(
+        "--epochs", type=float, metavar="E", help="passes over the training data (default: the config's)"
+    )
+    parser.add_argument(
+        "--test-data",
+        metavar="DATA",
+        help="score on the test split of this data, e.g. fashion-mnist:DIR: 10,000 images instead of 2,000",
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/accuracy"), metavar="DIR", help="gets the run folders"
+    )
     options = parser.parse_args()
     for budget in options.budgets:
         if not parse_budget("latency", budget).relative:
             raise UsageError(f"budget '{budget}' is no share of the dense latency; write it as 40%")
     return options
+
+
+def larger_test(config: SearchConfig, data: str) -> Classification:
+    """The task of `data`, normalised as the data that the networks are trained on."""
+    trained, larger = load_dataset(config.data), load_dataset(data)
+    return Classification(replace(larger, mean=trained.mean, std=trained.std), config.batch_size)
 
 
 def main() -> None:
@@ -186,13 +226,29 @@ def main() -> None:
     epochs = {} if options.epochs is None else {"epochs": options.epochs}
     config = common.search_config(options.config, **epochs)
     points = Points("accuracy", options.output, config.model_dump(mode="json"))
+    test_task = larger_test(config, options.test_data) if options.test_data else None
     networks: list[dict[str, Any]] = []
     for seed in options.seeds:
-        networks += Seed(config.model_copy(update={"seed": seed}), options.runs, points).networks(options.budgets)
+        own = config.model_copy(update={"seed": seed})
+        networks += Seed(own, options.runs, points, test_task).networks(options.budgets)
     entries = summarise(networks, options.budgets)
-    columns = ("budget", "method", "seeds", "test accuracy %", "to dense", "measured share of dense", "draws", "seconds")
-    title = f"Test accuracy at equal measured latency, {config.data}, {config.epochs:g} epochs; mean ± spread over seeds"
-    common.show({"networks": networks, "summary": entries}, [Table(title, columns, list(map(row_of, entries)))], options.json)
+    columns = (
+        "budget",
+        "method",
+        "seeds",
+        "test accuracy %",
+        "to dense",
+        "measured share of dense",
+        "draws",
+        "seconds",
+    )
+    where = f"{config.data}, {config.epochs:g} epochs"
+    title = f"Test accuracy at equal measured latency, {where}; mean ± spread over seeds"
+    common.show(
+        {"networks": networks, "summary": entries},
+        [Table(title, columns, list(map(row_of, entries)))],
+        options.json,
+    )
 
 
 if __name__ == "__main__":

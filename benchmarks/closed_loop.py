@@ -1,7 +1,7 @@
 """How the closed loop does: many budgets drawn from one trained run, without finetuning.
 
-Every budget is drawn, exported and measured beside the dense network until the measurement keeps it. The tickets are
-left in RUN/draws.
+Every budget is drawn, exported and measured beside the dense network until the measurement keeps it. The
+tickets are left in RUN/draws.
 
 python -m benchmarks.closed_loop runs/accuracy/seed-0/20pc --output results/closed_loop.jsonl
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import common  # before torch: sets how its threads wait
+from benchmarks import common
 from benchmarks.common import Points, Table, microseconds, percent
-
 from hwtickets import api
 from hwtickets.errors import BudgetError
 from hwtickets.files import sha256_of
@@ -82,7 +82,8 @@ def sentence(summary: dict[str, Any]) -> str:
     if not summary["feasible"]:
         return "no budget is feasible"
     return (
-        f"{summary['kept']} of {summary['feasible']} feasible budgets kept, {summary['mean_draws']:.1f} draws each,"
+        f"{summary['kept']} of {summary['feasible']} feasible budgets kept,"
+        f" {summary['mean_draws']:.1f} draws each,"
         f" first prediction off by {percent(summary['median_first_error'])} (median)"
     )
 
@@ -105,10 +106,20 @@ def main() -> None:
     results = []
     for budget in options.budgets:
         key = {"run": options.run.name, "budget": budget}
-        result = points.once(key, lambda budget=budget: draw(options.run, budget))  # type: ignore[misc]
+        result = points.once(key, partial(draw, options.run, budget))
         results.append({"budget": budget, **result})
     summary = summarise(results)
-    columns = ("budget", "limit", "predicted", "measured", "error of the first", "draws", "share of dense", "kept", "validation")
+    columns = (
+        "budget",
+        "limit",
+        "predicted",
+        "measured",
+        "error of the first",
+        "draws",
+        "share of dense",
+        "kept",
+        "validation",
+    )
     rows = [row_of(point["budget"], point) for point in results]
     table = Table(f"Drawn from {options.run} without finetuning: {sentence(summary)}", columns, rows)
     common.show({"points": results, "summary": summary}, [table], options.json)

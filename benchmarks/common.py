@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
-# Read by OpenMP when torch is imported: threads that wait must not take the processor from what is timed.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import argparse
 import json
+import os
 import shlex
 import statistics
 import sys
@@ -39,9 +35,6 @@ def parser(text: str | None) -> argparse.ArgumentParser:
     """
     made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument(
-        "--config", type=Path, metavar="FILE", help="YAML file with the keys of a search (default: the demo's)"
-    )
-    made.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
@@ -49,6 +42,16 @@ def parser(text: str | None) -> argparse.ArgumentParser:
     )
     made.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return made
+
+
+def add_config(made: argparse.ArgumentParser) -> None:
+    """Adds the option that names the search which is looked at."""
+    made.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML file with the keys of a search (default: the demo's)",
+    )
 
 
 def run(main: Callable[[], None]) -> None:

@@ -1,8 +1,9 @@
 """Which deployed form of a block is faster: split or merged branches; residuals with or without groups.
 
 Networks of three kinds of widths (dense, 16 channels a branch, random aligned ones). All blocks split is the
-reference; against it all blocks merged, the forms that the draw would choose by the table, the residual convolutions
-with their groups left in, and every block merged on its own. All timed side by side, with random weights.
+reference; against it all blocks merged, the forms that the draw would choose by the table, the residual
+convolutions with their groups left in, and every block merged on its own. All timed side by side, with random
+weights.
 
 python -m benchmarks.forms --output results/forms.jsonl
 """
@@ -10,13 +11,13 @@ python -m benchmarks.forms --output results/forms.jsonl
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
-
-from benchmarks import common  # before torch: sets how its threads wait
-from benchmarks.common import Points, Table, microseconds
 
 import numpy as np
 
+from benchmarks import common
+from benchmarks.common import Points, Table, microseconds
 from hwtickets.costs import LatencyCost
 from hwtickets.devices import DeviceProfile, get_device
 from hwtickets.progress import Progress
@@ -46,7 +47,9 @@ def networks(space: SearchSpace, alignment: int, seed: int) -> dict[str, dict[st
 def variants(space: SearchSpace, widths: dict[str, int], latency: LatencyCost) -> dict[str, dict[str, str]]:
     """Forms by variant; only blocks with more than one branch left can be merged."""
     split = dict.fromkeys(space.blocks, "split")
-    mergeable = [block for block, units in space.blocks.items() if sum(widths[unit] > 0 for unit in units) > 1]
+    mergeable = [
+        block for block, units in space.blocks.items() if sum(widths[unit] > 0 for unit in units) > 1
+    ]
     drawn = price_network(space, widths, {"latency": latency.additive()})[0]
     return {
         REFERENCE: split,
@@ -91,7 +94,9 @@ def compare(
     return {
         name: {
             "p50_ms": timing.p50_ms,
-            "ratio": dict(zip(("median", "low", "high"), paired_ratio(timing, timings[REFERENCE]), strict=True)),
+            "ratio": dict(
+                zip(("median", "low", "high"), paired_ratio(timing, timings[REFERENCE]), strict=True)
+            ),
             "predicted_ratio": None if name == GROUPED else predicted_ms[name] / predicted_ms[REFERENCE],
             "merged": [block for block, form in forms[name].items() if form == "merged"],
         }
@@ -115,7 +120,10 @@ def row_of(kind: str, variant: str, point: dict[str, Any], reference_ms: float) 
 def arguments() -> argparse.Namespace:
     """The options of this benchmark."""
     parser = common.parser(__doc__)
-    parser.add_argument("--runs", type=int, default=3000, metavar="N", help="timed runs of each (default: 3000)")
+    common.add_config(parser)
+    parser.add_argument(
+        "--runs", type=int, default=3000, metavar="N", help="timed runs of each (default: 3000)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the mixed widths (default: 0)")
     parser.add_argument(
         "--input",
@@ -134,12 +142,17 @@ def main() -> None:
     space, device = common.empty_space(config.supernet, options.input), get_device(config.device)
     table = table_for(space, device, config.precision, Progress())
     latency = LatencyCost(table)
-    settings = {"supernet": config.supernet, "input": options.input, "table": table.provenance, "runs": options.runs}
+    settings = {
+        "supernet": config.supernet,
+        "input": options.input,
+        "table": table.provenance,
+        "runs": options.runs,
+    }
     points = Points("forms", options.output, settings)
     results, rows = {}, []
     for kind, widths in networks(space, device.alignment, options.seed).items():
         key = {"network": kind, "widths": widths}
-        result = points.once(key, lambda widths=widths: compare(space, device, widths, latency, options.runs))  # type: ignore[misc]
+        result = points.once(key, partial(compare, space, device, widths, latency, options.runs))
         results[kind] = result
         reference_ms = result[REFERENCE]["p50_ms"]
         rows += [row_of(kind, variant, point, reference_ms) for variant, point in result.items()]

@@ -1,7 +1,7 @@
 """What unstructured masks buy on a dense runtime: size once compressed, not time.
 
-One network with the smallest 0, 50, 80 and 90 % of its weights set to zero, exported and timed side by side. The
-network is the dense supernet with fresh weights, or a trained ticket.
+One network with the smallest 0, 50, 80 and 90 % of its weights set to zero, exported and timed side by side.
+The network is the dense supernet with fresh weights, or a trained ticket.
 
 python -m benchmarks.masks --ticket runs/accuracy/seed-0/40pc/ticket --output results/masks.jsonl
 """
@@ -15,12 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks import common  # before torch: sets how its threads wait
-from benchmarks.common import Points, Table, microseconds, percent
-
 import numpy as np
 import torch
 
+from benchmarks import common
+from benchmarks.common import Points, Table, microseconds, percent
 from hwtickets.budgets import format_amount
 from hwtickets.deploy.check import measure
 from hwtickets.deploy.deployable import deployable
@@ -62,7 +61,9 @@ def compare(
     """
     with TemporaryDirectory(prefix="hwtickets-") as folder:
         paths = {str(sparsity): Path(folder) / f"{sparsity}.onnx" for sparsity in SPARSITIES}
-        zeros = {name: _export_masked(model, float(name), forms, layer_floor, path) for name, path in paths.items()}
+        zeros = {
+            name: _export_masked(model, float(name), forms, layer_floor, path) for name, path in paths.items()
+        }
         image = np.random.default_rng(0).standard_normal((1, *model.input_shape)).astype(np.float32)
         paths[CONTROL], zeros[CONTROL] = paths[str(SPARSITIES[0])], zeros[str(SPARSITIES[0])]
         measured = measure(paths, str(SPARSITIES[0]), device, runs, image)
@@ -104,8 +105,13 @@ def row_of(sparsity: str, point: dict[str, Any], dense: dict[str, Any]) -> list[
 def arguments() -> argparse.Namespace:
     """The options of this benchmark."""
     parser = common.parser(__doc__)
-    parser.add_argument("--ticket", type=Path, metavar="DIR", help="mask this ticket (default: the dense supernet)")
-    parser.add_argument("--runs", type=int, default=3000, metavar="N", help="timed runs of each (default: 3000)")
+    common.add_config(parser)
+    parser.add_argument(
+        "--ticket", type=Path, metavar="DIR", help="mask this ticket (default: the dense supernet)"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=3000, metavar="N", help="timed runs of each (default: 3000)"
+    )
     parser.add_argument(
         "--input",
         type=common.input_shape,

@@ -1,9 +1,10 @@
 """How well the table predicts latency, on random networks that it has never seen.
 
-Four groups of networks: widths uniform over all aligned ones, or sparse (most branches gone, as in tickets of small
-budgets); deployed forms as the draw would choose them, or random. Predicted by the table as it was stored, by the
-table with the search's correction to the device's present speed (from eight other networks), and by the best straight
-line through MACs (fitted on as many further networks of the same group, which is generous to it).
+Four groups of networks: widths uniform over all aligned ones, or sparse (most branches gone, as in tickets of
+small budgets); deployed forms as the draw would choose them, or random. Predicted by the table as it was
+stored, by the table with the search's correction to the device's present speed (from eight other networks),
+and by the best straight line through MACs (fitted on as many further networks of the same group, which is
+generous to it).
 
 python -m benchmarks.prediction --output results/prediction.jsonl
 """
@@ -13,15 +14,15 @@ from __future__ import annotations
 import argparse
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from benchmarks import common  # before torch: sets how its threads wait
-from benchmarks.common import Points, Table, percent
-
 import numpy as np
 
+from benchmarks import common
+from benchmarks.common import Points, Table, percent
 from hwtickets.costs import AdditiveCost, LatencyCost
 from hwtickets.devices import DeviceProfile, get_device
 from hwtickets.progress import Progress
@@ -130,7 +131,10 @@ class Bench:
     def _measure(self, samples: list[Sample]) -> np.ndarray[Any, np.dtype[np.float64]]:
         graphs = [sample.graph for sample in samples]
         reference = self.space.graph(self.space.dense())
-        with TemporaryDirectory(prefix="hwtickets-") as folder, Progress().stage("measure", len(graphs), "network") as stage:
+        with (
+            TemporaryDirectory(prefix="hwtickets-") as folder,
+            Progress().stage("measure", len(graphs), "network") as stage,
+        ):
             journal = Journal(Path(folder) / "networks.jsonl", {})
             return measure_networks(graphs, reference, self.device.threads, journal, stage).median_ms
 
@@ -154,7 +158,10 @@ def rows_of(distribution: str, forms: str, result: dict[str, Any]) -> list[list[
 def arguments() -> argparse.Namespace:
     """The options of this benchmark."""
     parser = common.parser(__doc__)
-    parser.add_argument("--networks", type=int, default=30, metavar="N", help="predicted networks a group (default: 30)")
+    common.add_config(parser)
+    parser.add_argument(
+        "--networks", type=int, default=30, metavar="N", help="predicted networks a group (default: 30)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the networks (default: 0)")
     parser.add_argument(
         "--input",
@@ -178,10 +185,18 @@ def main() -> None:
     results, rows = [], []
     for distribution, forms in itertools.product(DISTRIBUTIONS, FORMS):
         key = {"widths": distribution, "forms": forms, "networks": options.networks, "seed": options.seed}
-        result = points.once(key, lambda d=distribution, f=forms: bench.group(d, f))  # type: ignore[misc]
+        result = points.once(key, partial(bench.group, distribution, forms))
         results.append({**key, **result})
         rows += rows_of(distribution, forms, result)
-    columns = ("widths and forms", "predictor", "networks", "within 10 %", "median error", "90 % are within", "tau")
+    columns = (
+        "widths and forms",
+        "predictor",
+        "networks",
+        "within 10 %",
+        "median error",
+        "90 % are within",
+        "tau",
+    )
     title = "Predicted against measured latency, networks never used for calibration"
     common.show({"points": results}, [Table(title, columns, rows)], options.json)
 

@@ -1,9 +1,9 @@
 """What the search costs: a step and a whole search against plain training of the same supernet, and a draw.
 
-Two-in-one training and plain training take turns of some steps in one process, so that both meet the same machine.
-Plain training writes no checkpoints here and the search does, which counts against the search. A draw is timed from
-a loaded draw point with nothing removed yet, the largest there is: for the supernet of the search, and for a larger
-one on a coarse table with random scores.
+Two-in-one training and plain training take turns of some steps in one process, so that both meet the same
+machine. Plain training writes no checkpoints here and the search does, which counts against the search. A
+draw is timed from a loaded draw point with nothing removed yet, the largest there is: for the supernet of the
+search, and for a larger one on a coarse table with random scores.
 
 python -m benchmarks.search_cost --output results/search_cost.jsonl
 """
@@ -19,13 +19,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks import common  # before torch: sets how its threads wait
-from benchmarks.common import Points, Table
-from benchmarks.turns import Turns
-
 import numpy as np
 import torch
 
+from benchmarks import common
+from benchmarks.common import Points, Table
+from benchmarks.turns import Turns
 from hwtickets.config import SearchConfig
 from hwtickets.costs import LatencyCost
 from hwtickets.devices import get_device
@@ -41,7 +40,7 @@ from hwtickets.sparsity.choices import price_space
 from hwtickets.tables import LatencyTable, build_table
 
 #: Budgets that are drawn, as shares of the dense latency, and how often each.
-SHARES, REPEATS = (0.4, 0.2), 5
+SHARES, REPEATS = (0.4, 0.2), 3
 #: Steps of a search as a multiple of those that are timed before its first shrink.
 LONG = 10
 
@@ -118,7 +117,7 @@ def large_draws(config: SearchConfig, shape: tuple[int, int, int], networks: int
 
 
 def time_draws(pricing: Pricing, table: LatencyTable, path: Path) -> dict[str, Any]:
-    """Times pricing the space and solving the draw; the very first time nothing is looked up in the table yet.
+    """Times pricing the space and solving the draw; the first time nothing was looked up in the table yet.
 
     Args:
         pricing: Space and alignment.
@@ -174,9 +173,14 @@ def rows_of(step: dict[str, Any], whole: dict[str, Any], large: dict[str, Any]) 
 def arguments() -> argparse.Namespace:
     """The options of this benchmark."""
     parser = common.parser(__doc__)
-    parser.add_argument("--steps", type=int, default=200, metavar="N", help="steps before any shrink (default: 200)")
+    common.add_config(parser)
+    parser.add_argument(
+        "--steps", type=int, default=200, metavar="N", help="steps before any shrink (default: 200)"
+    )
     parser.add_argument("--block", type=int, default=10, metavar="N", help="steps of a turn (default: 10)")
-    parser.add_argument("--epochs", type=float, metavar="E", help="passes of the whole search (default: the config's)")
+    parser.add_argument(
+        "--epochs", type=float, metavar="E", help="passes of the whole search (default: the config's)"
+    )
     parser.add_argument(
         "--large",
         type=common.input_shape,
@@ -185,7 +189,11 @@ def arguments() -> argparse.Namespace:
         help="inputs of the larger supernet (default: 3x224x224)",
     )
     parser.add_argument(
-        "--large-networks", type=int, default=40, metavar="N", help="networks of its coarse table (default: 40)"
+        "--large-networks",
+        type=int,
+        default=40,
+        metavar="N",
+        help="networks of its coarse table (default: 40)",
     )
     return parser.parse_args()
 

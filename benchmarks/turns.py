@@ -105,5 +105,8 @@ def _plain_loop(job: Job, plan: StepPlan) -> TrainingLoop:
     """Plain training of the supernet as the dense baseline does it, with no steps to go yet."""
     model, config = job.supernet(), job.config
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer, rate = build_optimizer(model, config.weight_decay), LearningRate(config.learning_rate, plan.total)
+    optimizer, rate = (
+        build_optimizer(model, config.weight_decay),
+        LearningRate(config.learning_rate, plan.total),
+    )
     return TrainingLoop(model, job.task, optimizer, rate, [EMA(config.ema_decay)], 0, seed=config.seed)

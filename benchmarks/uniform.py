@@ -9,7 +9,7 @@ from typing import Any
 
 from hwtickets.config import SearchConfig
 from hwtickets.costs import LatencyCost
-from hwtickets.deploy.bundle import write_bundle
+from hwtickets.deploy.bundle import save_and_export
 from hwtickets.deploy.samples import Samples
 from hwtickets.progress import Progress
 from hwtickets.runs import RunFolder
@@ -82,8 +82,8 @@ class Rivals:
             share: Budget as a share of the dense network's measured latency.
 
         Returns:
-            As `dense`, with `fraction`, `widths`, the `share` measured before training and `above_budget`: whether
-            even the narrowest one, which is then trained, is above the budget.
+            As `dense`, with `fraction`, `widths`, the `share` measured before training and `above_budget`:
+            whether even the narrowest one, which is then trained, is above the budget.
         """
         candidates = self.candidates()
         fitting = [candidate for candidate in candidates if candidate.share <= share]
@@ -100,8 +100,12 @@ class Rivals:
         job, correction = self._job, self._prepared.profile.correction
         costs = {"latency": LatencyCost(self._prepared.table, correction).additive()}
         networks = uniform_widths(job.space, job.device.alignment)
-        forms = {fraction: price_network(job.space, widths, costs)[0] for fraction, widths in networks.items()}
-        graphs = {str(fraction): job.space.graph(widths, forms[fraction]) for fraction, widths in networks.items()}
+        forms = {
+            fraction: price_network(job.space, widths, costs)[0] for fraction, widths in networks.items()
+        }
+        graphs = {
+            str(fraction): job.space.graph(widths, forms[fraction]) for fraction, widths in networks.items()
+        }
         graphs["dense"] = job.space.graph(job.space.dense(), self._prepared.profile.forms)
         sessions = {name: load(skeleton_model(graph), job.device.threads) for name, graph in graphs.items()}
         timings = time_interleaved(sessions, sessions["dense"].random_inputs(), CANDIDATE_RUNS)
@@ -124,10 +128,8 @@ class Rivals:
             train_plain(model, job.task, training, {}, folder / "training.safetensors", shown.advance)
         drawn = Allocation(chosen.widths, chosen.forms, {}, 1.0)
         provenance = {"uniform": chosen.fraction, "seed": config.seed, "steps": steps}
-        ticket = as_ticket(model, drawn, job.space, config.supernet, job.task, config.data, provenance)
-        ticket.save(folder / "ticket")
-        Samples.of(job.task).save(folder / "ticket" / "samples.npz")
-        write_bundle(folder / "ticket", folder / "bundle")
+        ticket = as_ticket(model, drawn, job.space, job.task, config.data, provenance)
+        save_and_export(ticket, Samples.of(job.task), folder)
         return model
 
     def _result(self, model: Supernet, bundle: Path, seconds: float) -> dict[str, Any]:
@@ -158,4 +160,3 @@ def uniform_widths(space: SearchSpace, alignment: int) -> dict[float, dict[str, 
         if widths not in found.values():
             found[fraction] = widths
     return found
-

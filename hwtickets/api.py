@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hwtickets import files
-from hwtickets.config import SearchConfig, SupernetConfig
+from hwtickets.config import SearchConfig, SupernetConfig, recorded_config
 from hwtickets.deploy.bundle import read_bundle, write_bundle
 from hwtickets.deploy.check import block_times, measure, verify_bundle
 from hwtickets.devices import Check, DeviceProfile, get_device, list_devices
 from hwtickets.devices import check_device as check_profile
-from hwtickets.errors import HwticketsError, unknown
+from hwtickets.errors import HwticketsError, UsageError, unknown
 from hwtickets.progress import Progress
 from hwtickets.report import build_views, merge_reports
 from hwtickets.runs import RunFolder
@@ -172,9 +173,10 @@ def draw(
         The ticket's entry for the report, with `path` and `kept`.
     """
     folder = RunFolder.open(run)
-    values = {**folder.config, "budgets": dict(budgets), "device": device or folder.config["device"]}
+    asked = {"budgets": dict(budgets), **({"device": device} if device else {})}
+    config = recorded_config(folder.config, asked, run / "config.yaml")
     with files.FolderLock(run):
-        return draw_from_run(folder, SearchConfig.model_validate(values), finetune, progress)
+        return draw_from_run(folder, config, finetune, progress)
 
 
 def retrain(
@@ -194,6 +196,8 @@ def retrain(
     """
     if recipe not in RECIPES:
         raise unknown("recipe", recipe, RECIPES)
+    if not 0 < epochs < math.inf:
+        raise UsageError(f"the epochs of retraining are a number above 0, e.g. 2; got {epochs:g}")
     return finetune_ticket(
         ticket, epochs, output_dir or ticket.with_name(f"{ticket.name}-{recipe}"), progress
     )

@@ -120,6 +120,20 @@ def load_config(file: Path | None, overrides: Mapping[str, Any]) -> SearchConfig
     return _checked(SearchConfig, _merged(values, overrides), where)
 
 
+def recorded_config(values: Mapping[str, Any], overrides: Mapping[str, Any], file: Path) -> SearchConfig:
+    """The configuration that a run folder keeps, with some keys replaced.
+
+    Raises:
+        HwticketsError: A key is missing or wrong: the file was damaged or is of another version.
+    """
+    missing = [key for key in SearchConfig.model_fields if key not in values]
+    if missing:
+        raise HwticketsError(
+            f"the run configuration {file} is damaged: it lacks '{missing[0]}'; search again"
+        )
+    return _checked(SearchConfig, {**values, **overrides}, f" in {file}")
+
+
 def parse_supernet(values: Mapping[str, Any]) -> SupernetConfig:
     """The supernet's configuration from plain values; errors as in `load_config`."""
     return _checked(SupernetConfig, values, "")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hwtickets import __version__, files
 from hwtickets.deploy.deployable import deployable
+from hwtickets.deploy.numerics import TOLERANCES
 from hwtickets.deploy.onnx_export import OPSET, export_onnx
 from hwtickets.deploy.samples import Samples, read_samples
 from hwtickets.errors import HwticketsError
@@ -80,6 +81,14 @@ def write_bundle(ticket_folder: Path, folder: Path) -> Path:
     return folder
 
 
+def save_and_export(ticket: Ticket, samples: Samples, folder: Path) -> str:
+    """Saves a ticket with its samples as `ticket/` and exports it as `bundle/`; the ticket's hash."""
+    identity = ticket.save(folder / "ticket")
+    samples.save(folder / "ticket" / "samples.npz")
+    write_bundle(folder / "ticket", folder / "bundle")
+    return identity
+
+
 def read_bundle(folder: Path) -> Bundle:
     """Opens a bundle and checks that its model is the one it was written with.
 
@@ -93,6 +102,10 @@ def read_bundle(folder: Path) -> Bundle:
     if not isinstance(facts, dict) or found != facts.get("onnx_sha256"):
         raise HwticketsError(
             f"{bundle.model_path}: not the model that {folder / 'model.json'} describes; export it again"
+        )
+    if facts.get("precision") not in TOLERANCES or not isinstance(facts.get("forms"), dict):
+        raise HwticketsError(
+            f"{folder / 'model.json'}: its description of the model is damaged; export it again"
         )
     return bundle
 

@@ -88,7 +88,7 @@ def _exported(model: nn.Module, x: torch.Tensor) -> onnx.ModelProto:
 
 
 def _name_nodes(proto: onnx.ModelProto) -> None:
-    """Names every node "<scope>/<number>_<operator>" after the module that it comes from, or the one before it."""
+    """Names every node "<scope>/<number>_<operator>" after the module that it (or the one before) is from."""
     scope = "input"
     for number, node in enumerate(proto.graph.node):
         scopes = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "[]")
@@ -99,7 +99,7 @@ def _name_nodes(proto: onnx.ModelProto) -> None:
 
 
 def _name_tensors(proto: onnx.ModelProto) -> None:
-    """Names every tensor after the node that writes it: ONNX Runtime's profile knows fused nodes by their outputs."""
+    """Names every tensor after its node: ONNX Runtime's profile knows fused nodes by their outputs."""
     final = {output.name for output in proto.graph.output}
     renamed = {
         name: node.name if index == 0 else f"{node.name}_{index}"

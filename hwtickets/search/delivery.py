@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hwtickets import files
-from hwtickets.deploy.bundle import read_bundle, write_bundle
+from hwtickets.deploy.bundle import read_bundle, save_and_export
 from hwtickets.deploy.check import Measurement, block_times, measure, verify_bundle
 from hwtickets.deploy.samples import Samples
 from hwtickets.devices import fingerprint
@@ -71,8 +71,7 @@ class Delivery:
         self._samples = Samples.of(job.task)
 
     def deliver(self) -> dict[str, Any]:
-        """Draws, measures, finetunes; repeats while the finetuned ticket misses the budget and draws are
-        left.
+        """Draws, measures, finetunes; again if the finetuned ticket misses the budget and draws are left.
 
         Returns:
             The ticket's entry for the report, also written to `delivery.json`.
@@ -237,13 +236,8 @@ class Delivery:
             "device": fingerprint(job.device, job.config.precision),
             "table": dict(order.table),
         }
-        ticket = as_ticket(
-            network.model, drawn, job.space, job.config.supernet, job.task, job.config.data, provenance
-        )
-        identity = ticket.save(folder / "ticket")
-        self._samples.save(folder / "ticket" / "samples.npz")
-        write_bundle(folder / "ticket", folder / "bundle")
-        return identity
+        ticket = as_ticket(network.model, drawn, job.space, job.task, job.config.data, provenance)
+        return save_and_export(ticket, self._samples, folder)
 
     def _time(self, model: Path, runs: int) -> Measurement:
         models = {"dense": self._dense_path, "ticket": model}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwtickets.deploy.bundle import write_bundle
+from hwtickets.deploy.bundle import save_and_export
 from hwtickets.deploy.samples import Samples
 from hwtickets.runs import RunFolder
 from hwtickets.search.job import Job
@@ -22,7 +22,6 @@ def train_dense(run: RunFolder, job: Job, forms: dict[str, str]) -> None:
         job: The search under way.
         forms: Deployed forms of the dense network: its fastest ones, to be a fair reference.
     """
-    folder = run.state / "dense"
     if run.stage_done(STAGE):
         return
     model = job.supernet()
@@ -39,8 +38,5 @@ def train_dense(run: RunFolder, job: Job, forms: dict[str, str]) -> None:
         train_plain(model, job.task, training, {}, run.state / "dense.safetensors", shown.advance)
     drawn = Allocation(job.space.dense(), forms, {}, 1.0)
     provenance = {"parent": None, "seed": config.seed, "steps": steps}
-    as_ticket(model, drawn, job.space, config.supernet, job.task, config.data, provenance).save(
-        folder / "ticket"
-    )
-    Samples.of(job.task).save(folder / "ticket" / "samples.npz")
-    write_bundle(folder / "ticket", folder / "bundle")
+    ticket = as_ticket(model, drawn, job.space, job.task, config.data, provenance)
+    save_and_export(ticket, Samples.of(job.task), run.state / "dense")

@@ -37,10 +37,12 @@ class ProgressiveMasks(Hook):
         self._done = 0
 
     def after_step(self, loop: TrainingLoop) -> None:
+        """Keeps the weights under the masks in force at zero."""
         if self.masks:
             apply_masks(loop.model, self.masks)
 
     def on_trigger(self, loop: TrainingLoop, event: str) -> None:
+        """Prunes to the next sparsity."""
         if event != self.event or self._done == len(self._sparsities):
             return
         masks = magnitude_masks(loop.model, self._sparsities[self._done], self._layer_floor)
@@ -52,12 +54,15 @@ class ProgressiveMasks(Hook):
             self.masks.update(masks)
 
     def tensors(self) -> dict[str, Tensor]:
+        """The masks in force."""
         return self.masks
 
     def facts(self) -> dict[str, Any]:
+        """How many events there were."""
         return {"done": self._done}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Goes on from saved masks."""
         self.masks.clear()
         self.masks.update({name: tensor.bool() for name, tensor in tensors.items()})
         self._done = facts["done"]

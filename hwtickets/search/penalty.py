@@ -45,6 +45,7 @@ class PricedPenalty(Hook):
         self._existences = {name: price.existence / mean for name, price in prices.items()}
 
     def after_step(self, loop: TrainingLoop) -> None:
+        """Pulls the scales down by the rate, the strength and their prices."""
         ramp = min(1.0, (loop.step + 1) / self._ramp_steps)
         amount = loop.rate * self.controller.strength * ramp
         with torch.no_grad():
@@ -57,7 +58,9 @@ class PricedPenalty(Hook):
                 scale.copy_(torch.copysign(soft * shrunk, scale))
 
     def facts(self) -> dict[str, Any]:
+        """The strength."""
         return {"strength": self.controller.strength}
 
     def restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+        """Goes on with a saved strength."""
         self.controller.strength = facts["strength"]

@@ -113,6 +113,8 @@ def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command
     Raises:
         BudgetError: The budget is infeasible.
     """
+    if run.stage_done("report"):
+        return dict(files.read_json(run.state / "report.json", "report"))
     job = Job.prepare(config, progress)
     run.record(
         versions=versions(),
@@ -212,7 +214,7 @@ def _train(run: RunFolder, job: Job, pricing: Pricing, state: Path, stage: str) 
         return
 
     def note(event: ShrinkEvent) -> None:
-        run.event("shrink", price=pricing.price, loss=search.loop.loss, **vars(event))
+        run.event("shrink", stage=stage, price=pricing.price, loss=search.loop.loss, **vars(event))
 
     search = TwoInOne(job.supernet(), job.task, pricing, job.config, job.plan, state, note)
     search.resume()

@@ -29,7 +29,10 @@ def finetune_ticket(source: Path, epochs: float, folder: Path, progress: Progres
         `path`, `ticket` (hash), `validation_before` and `validation` of the new ticket.
     """
     ticket = Ticket.load(source)
-    config = SearchConfig(budgets={"latency": "100%"}, data=ticket.task["data"], task=ticket.task["name"])
+    settings = ticket.provenance.get("config", {"budgets": {"latency": "100%"}})
+    config = SearchConfig.model_validate(
+        {**settings, "data": ticket.task["data"], "task": ticket.task["name"]}
+    )
     seed = int(ticket.provenance.get("seed", 0))
     with progress.stage("data"):
         resolution = ticket.architecture.input_shape[1]

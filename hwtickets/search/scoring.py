@@ -30,6 +30,7 @@ class ScoreGatherer(Hook):
         self._count = 0
 
     def after_backward(self, loop: TrainingLoop) -> None:
+        """Adds the scores of this step."""
         add_scores(self._totals, score_units(loop.model, self._units.values(), self._importance))
         self._count += 1
 
@@ -42,10 +43,13 @@ class ScoreGatherer(Hook):
         self._totals, self._count = {}, 0
 
     def tensors(self) -> dict[str, Tensor]:
+        """The sums so far."""
         return self._totals
 
     def facts(self) -> dict[str, Any]:
+        """How many steps they are of."""
         return {"count": self._count}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Goes on from saved sums."""
         self._totals, self._count = dict(tensors), facts["count"]

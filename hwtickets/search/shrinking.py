@@ -113,6 +113,7 @@ class ProgressiveShrink(Hook):
         self._penalty.set_prices(prices, widths)
 
     def on_trigger(self, loop: TrainingLoop, event: str) -> None:
+        """Cuts the network to the limit of the next event."""
         if event != self.event or self._done == self._schedule.events:
             return
         self._done += 1
@@ -153,7 +154,9 @@ class ProgressiveShrink(Hook):
         return alive
 
     def facts(self) -> dict[str, Any]:
+        """How many events there were."""
         return {"done": self._done}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Goes on after a saved event."""
         self._done = facts["done"]

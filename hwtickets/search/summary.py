@@ -82,7 +82,7 @@ def summarise(
             "rows": len(table.rows),
             "error": dict(table.error),
         },
-        "history": _history(run, job, profile),
+        "history": _history(run, profile),
     }
 
 
@@ -194,10 +194,10 @@ def _test_score(folder: Path, job: Job) -> float:
     return job.task.score(Ticket.load(folder).module(), "test")
 
 
-def _history(run: RunFolder, job: Job, profile: SpaceProfile) -> list[dict[str, Any]]:
+def _history(run: RunFolder, profile: SpaceProfile) -> list[dict[str, Any]]:
     events = files.read_jsonl(run.path / "events.jsonl", "list of events")
-    price = job.config.price
-    shrinks = [event for event in events if event["event"] == "shrink" and event["price"] == price]
+    # A resumed search tells the shrinks since its checkpoint once more: the last word on each counts.
+    shrinks = {event["index"]: event for event in events if event.get("stage") == "search"}
     return [
         {
             "step": event["step"],
@@ -206,5 +206,5 @@ def _history(run: RunFolder, job: Job, profile: SpaceProfile) -> list[dict[str, 
             "strength": event["strength"],
             "validation": None,
         }
-        for event in shrinks
+        for event in shrinks.values()
     ]

@@ -67,15 +67,14 @@ def as_ticket(
     model: Supernet,
     drawn: Allocation,
     space: SearchSpace,
-    supernet: SupernetConfig,
     task: Task,
     data: str,
     provenance: Mapping[str, Any],
 ) -> Ticket:
     """A drawn network as a ticket, ready to be saved."""
     architecture = Architecture(
-        supernet.name,
-        dict(supernet.sizes),
+        space.name,
+        model.sizes,
         task.input_shape,
         task.num_outputs,
         drawn.widths,

@@ -130,7 +130,7 @@ class TwoInOne:
         resize(self.model, self._pricing.space.units.values(), widths)
         self.loop.optimizer = build_optimizer(self.model, self._config.weight_decay)
         restore_loop(self.loop, tensors, facts)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(memory_format=torch.channels_last)
         self._shrink.refresh_prices(widths)
         return True
 

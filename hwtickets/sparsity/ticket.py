@@ -90,7 +90,6 @@ class Ticket:
         Returns:
             The ticket's hash.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         weights_path = folder / "weights.safetensors"
         files.write_tensors(
             weights_path, {name: tensor.contiguous() for name, tensor in self.weights.items()}, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import nn
 
@@ -63,10 +64,12 @@ class Supernet(nn.Module):
     Attributes:
         input_shape: Channels, height and width (pixels) of one input.
         classes: Outputs of the classification head.
+        sizes: Every other argument that it was built with, defaults resolved: what rebuilds it for good.
     """
 
     input_shape: tuple[int, int, int]
     classes: int
+    sizes: dict[str, Any]
 
     @abstractmethod
     def describe(self, builder: GraphBuilder, widths: Mapping[str, int], forms: Mapping[str, str]) -> None:

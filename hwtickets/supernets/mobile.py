@@ -12,6 +12,8 @@ from hwtickets.space.operators import GraphBuilder
 from hwtickets.supernets.base import Supernet
 from hwtickets.supernets.mixconv import MixConvBlock
 
+#: Inputs up to this side, in pixels, count as small.
+SMALL_PIXELS = 64
 #: (channels, blocks, stride of the first block); multiples of 16, the widest channel block of CPU runtimes.
 SMALL_STAGES = ((16, 1, 1), (32, 2, 2), (48, 2, 1))
 LARGE_STAGES = ((16, 1, 1), (32, 2, 2), (48, 3, 2), (96, 3, 2), (160, 2, 2))
@@ -27,8 +29,8 @@ class Mobile(Supernet):
         stem_stride: Stride of the stem.
         stages: (channels, blocks, stride of the first block) of every stage; by default five blocks for
             inputs up to 64 pixels and eleven for larger ones.
-        head_channels: Channels of the 1x1 convolution before the global average; by default four times the
-            last stage's.
+        head_channels: Channels of the 1x1 convolution before the global average; by default twice the last
+            stage's channels for inputs up to 64 pixels, four times for larger ones.
         expand_ratio: Hidden channels of a branch as a multiple of the block's input channels.
         kernel_sizes: Sides of the depthwise kernels, in pixels, all odd.
         dropout: Share of features dropped before the classifier.
@@ -50,10 +52,21 @@ class Mobile(Supernet):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        stages = stages or (SMALL_STAGES if max(input_shape[1:]) <= 64 else LARGE_STAGES)
+        small = max(input_shape[1:]) <= SMALL_PIXELS
+        stages = stages or (SMALL_STAGES if small else LARGE_STAGES)
         _check_sizes(stages, kernel_sizes)
         _check_counts(stem_channels=stem_channels, stem_stride=stem_stride, expand_ratio=expand_ratio)
+        head_channels = head_channels or (2 if small else 4) * stages[-1][0]
         self.input_shape, self.classes = input_shape, classes
+        self.sizes = {
+            "stem_channels": stem_channels,
+            "stem_stride": stem_stride,
+            "stages": [list(stage) for stage in stages],
+            "head_channels": head_channels,
+            "expand_ratio": expand_ratio,
+            "kernel_sizes": list(kernel_sizes),
+            "dropout": dropout,
+        }
         self.stem = nn.Sequential(
             nn.Conv2d(input_shape[0], stem_channels, 3, stem_stride, 1, bias=False),
             nn.BatchNorm2d(stem_channels),
@@ -66,7 +79,6 @@ class Mobile(Supernet):
                 blocks.append(MixConvBlock(channels, c_out, first_stride if index == 0 else 1, hidden))
                 channels = c_out
         self.blocks = nn.ModuleList(blocks)
-        head_channels = head_channels or 4 * channels
         self.head = nn.Sequential(
             nn.Conv2d(channels, head_channels, 1, bias=False), nn.BatchNorm2d(head_channels), nn.ReLU()
         )

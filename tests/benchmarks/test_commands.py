@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+supernet: {name: mobile, sizes: {stages: [[16, 1, 1], [32, 1, 2]], expand_ratio: 2, kernel_sizes: [3, 5]}}
+latency: 60%
+epochs: 0.1
+shrinks: 1
+max_draws: 1
+threads: 1
+"""
+Command = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("benchmarks")
+
+
+@pytest.fixture(scope="module")
+def command(folder: Path) -> Command:
+    """Runs a benchmark and returns what it printed; all share one latency table of a tiny supernet."""
+    (folder / "tiny.yaml").write_text(CONFIG)
+    environment = {**os.environ, "HWTICKETS_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
+
+    def run(name: str, *arguments: str, code: int = 0) -> str:
+        line = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
+        if name != "closed_loop":
+            line += ["--config", str(folder / "tiny.yaml")]
+        done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return done.stderr if code else done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def accuracy(command: Command, folder: Path) -> dict[str, Any]:
+    where = ("--runs", str(folder / "runs"), "--output", str(folder / "accuracy.jsonl"))
+    return json.loads(command("accuracy", "--seeds", "0", "--budgets", "60%", *where, "--json"))
+
+
+def test_prediction_reports_every_group_and_predictor(command: Command) -> None:
+    result = json.loads(command("prediction", "--networks", "4", "--json"))
+    groups = {(point["widths"], point["forms"]) for point in result["points"]}
+    assert groups == {(widths, forms) for widths in ("uniform", "sparse") for forms in ("drawn", "random")}
+    for point in result["points"]:
+        assert len(point["measured_ms"]) == len(point["predicted_ms"]) == 4
+        for predictor in ("table", "table, corrected", "MACs"):
+            assert 0 <= point[predictor]["median_error"] <= point[predictor]["p90_error"]
+            assert -1 <= point[predictor]["kendall_tau"] <= 1
+
+
+def test_accuracy_compares_networks_of_equal_steps(accuracy: dict[str, Any]) -> None:
+    networks = {network["method"]: network for network in accuracy["networks"]}
+    assert list(networks) == ["dense", "latency", "macs", "uniform"]
+    assert networks["dense"]["steps"] == networks["uniform"]["steps"]
+    assert networks["dense"]["measured"]["median"] == 1
+    narrow = set(networks["uniform"]["widths"].values())
+    assert len(narrow) == 1 and narrow < {16, 32}
+    entries = {entry["method"]: entry for entry in accuracy["summary"]}
+    assert entries["latency"]["difference"] == [networks["latency"]["test"] - networks["dense"]["test"]]
+    assert entries["latency"]["draws"] == [1]
+
+
+def test_a_second_run_takes_finished_points_from_the_output(
+    command: Command, folder: Path, accuracy: dict[str, Any]
+) -> None:
+    before = (folder / "accuracy.jsonl").read_bytes()
+    where = ("--runs", str(folder / "nowhere"), "--output", str(folder / "accuracy.jsonl"))
+    text = command("accuracy", "--seeds", "0", "--budgets", "60%", *where)
+    assert (folder / "accuracy.jsonl").read_bytes() == before
+    assert not (folder / "nowhere").exists()
+    assert text.startswith("command   python -m benchmarks.accuracy --seeds 0")
+    assert "load average" in text and "onnxruntime" in text and "search by MACs" in text
+
+
+def test_closed_loop_draws_feasible_budgets_and_names_the_others(
+    command: Command, folder: Path, accuracy: dict[str, Any]
+) -> None:
+    run = folder / "runs" / "seed-0" / "60pc"
+    result = json.loads(command("closed_loop", str(run), "--budgets", "65%,5%", "--json"))
+    drawn, impossible = result["points"]
+    assert len(drawn["draws"]) == 1 and drawn["measured_ms"] > 0
+    assert "nearest feasible" in impossible["reason"]
+    assert result["summary"]["feasible"] == 1
+
+
+def test_masks_shrink_the_compressed_file_only(command: Command) -> None:
+    sparsities = json.loads(command("masks", "--runs", "20", "--json"))["sparsities"]
+    compressed = [sparsities[name]["compressed_bytes"] for name in ("0.0", "0.5", "0.8", "0.9")]
+    assert compressed == sorted(compressed, reverse=True) and compressed[-1] < 0.5 * compressed[0]
+    assert len({point["size_bytes"] for point in sparsities.values()}) == 1
+    assert sparsities["0.5"]["zeros"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_forms_times_every_variant_beside_the_split_one(command: Command) -> None:
+    networks = json.loads(command("forms", "--runs", "20", "--json"))["networks"]
+    assert list(networks) == ["dense", "16 a branch", "mixed"]
+    dense = networks["dense"]
+    assert dense["all split"]["ratio"]["median"] == 1
+    assert dense["all merged"]["merged"] == ["blocks.0", "blocks.1"]
+    assert dense["blocks.1 merged"]["merged"] == ["blocks.1"]
+    assert dense["all split, grouped residuals"]["predicted_ratio"] is None
+
+
+def test_search_cost_takes_turns_with_plain_training(command: Command) -> None:
+    small = ("--steps", "4", "--block", "2", "--large", "3x32x32", "--large-networks", "5")
+    result = json.loads(command("search_cost", *small, "--json"))
+    assert result["step"]["steps"] == 4 and result["whole"]["steps"] == 4
+    assert result["step"]["lower_quartile"] <= result["step"]["ratio"] <= result["step"]["upper_quartile"]
+    assert result["whole"]["ratio"] == pytest.approx(result["whole"]["search_s"] / result["whole"]["plain_s"])
+    assert result["large_draw"]["median_s"] > 0
+
+
+def test_a_wrong_budget_is_one_line(command: Command) -> None:
+    text = command("accuracy", "--budgets", "8ms", code=2)
+    assert text == "error: budget '8ms' is no share of the dense latency; write it as 40%\n"
