@@ -56,6 +56,8 @@ def _start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A shell's background jobs ignore Ctrl-C, and would hand that down to the tests' processes.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **options,
     )
 
@@ -97,7 +99,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def profiled(finished: Path, tmp_path: Path) -> Path:
-    """A run that was stopped after its profile: its prices are those of the undisturbed run, all else is to do."""
+    """A run that was stopped after its profile, with the prices of the undisturbed run."""
     folder = tmp_path / "again" / "run"
     shutil.copytree(finished / "state" / "table", folder / "state" / "table")
     for name in ("config.yaml", "state/profile.json"):
@@ -106,7 +108,12 @@ def profiled(finished: Path, tmp_path: Path) -> Path:
 
 
 def _results(folder: Path) -> dict[str, str]:
-    names = ("ticket/ticket.json", "ticket/weights.safetensors", "bundle/model.onnx", "state/dense/bundle/model.onnx")
+    names = (
+        "ticket/ticket.json",
+        "ticket/weights.safetensors",
+        "bundle/model.onnx",
+        "state/dense/bundle/model.onnx",
+    )
     return {name: sha256_of(folder / name) for name in names}
 
 
@@ -123,7 +130,9 @@ def test_a_search_ends_with_a_measured_ticket_and_its_report(finished: Path) -> 
     assert [point["step"] for point in report["history"]] == [13, 32, 50]
     page = (finished / "report" / "report.html").read_text()
     assert "<html" in page and "plotly" in page.lower()
-    assert {"report.md", "report.html", "report.json"} <= {file.name for file in (finished / "report").iterdir()}
+    assert {"report.md", "report.html", "report.json"} <= {
+        file.name for file in (finished / "report").iterdir()
+    }
     record = read_json(finished / "run.json", "run")
     assert {"torch", "onnxruntime", "python"} <= set(record["versions"]) and record["device"]
     assert [stage["name"] for stage in record["stages"]][:3] == ["profile", "dense network", "search"]
@@ -168,7 +177,14 @@ def test_an_interrupted_run_says_how_to_go_on_and_ends_with_the_same_ticket(
     assert "Traceback" not in output
     last = output.strip().splitlines()[-1]
     again = last.partition("interrupted; go on with: hwtickets ")[2].split()
-    assert again == ["search", "--config", f"{profiled}/config.yaml", "--output-dir", str(profiled), "--resume"]
+    assert again == [
+        "search",
+        "--config",
+        f"{profiled}/config.yaml",
+        "--output-dir",
+        str(profiled),
+        "--resume",
+    ]
     process = _start(*again)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
@@ -185,12 +201,17 @@ def test_a_kill_between_draws_keeps_what_was_measured(settings: Path, tmp_path: 
     assert code in (0, 3), output
     draws = read_json(folder / "report" / "report.json", "report")["tickets"][0]["draws"]
     assert draws[0]["measured_ms"] == first["measured_ms"]
-    assert f"draw 1: predicted {draws[0]['predicted_ms']:.4f} ms, measured {draws[0]['measured_ms']:.4f} ms" in output
+    assert (
+        f"draw 1: predicted {draws[0]['predicted_ms']:.4f} ms, measured {draws[0]['measured_ms']:.4f} ms"
+        in output
+    )
     kept = read_json(folder / "report" / "report.json", "report")["budgets"][0]["kept"]
     assert kept == (code == 0)
 
 
-def test_a_run_that_is_finished_ends_at_once_and_unchanged(settings: Path, finished: Path, copied: Path) -> None:
+def test_a_run_that_is_finished_ends_at_once_and_unchanged(
+    settings: Path, finished: Path, copied: Path
+) -> None:
     before = _results(copied)
     assert _search(settings, copied, *_BUDGET, "--resume")[0] == 0
     assert _results(copied) == before == _results(finished)
@@ -292,7 +313,9 @@ def test_a_run_folder_in_use_is_left_alone(
         line = _fails(capsys, 1, "search", "--config", settings, *_BUDGET, "--output-dir", copied, "--resume")
         assert f"in use by process {os.getpid()}" in line
         assert "in use by process" in _fails(capsys, 1, "draw", copied, "--macs", "40%")
-    assert before == sorted((p, p.stat().st_mtime_ns) for p in copied.rglob("*") if p.name not in (".lock", "draws"))
+    assert before == sorted(
+        (p, p.stat().st_mtime_ns) for p in copied.rglob("*") if p.name not in (".lock", "draws")
+    )
 
 
 def test_an_output_folder_that_cannot_be_used_is_left_alone(
@@ -350,7 +373,12 @@ def test_a_budget_that_cannot_be_kept_is_refused_before_training(
     ],
 )
 def test_what_does_not_exist_or_fit_is_one_line(
-    settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], code: int, reason: str
+    settings: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    code: int,
+    reason: str,
 ) -> None:
     line = _fails(
         capsys, code, "search", "--config", settings, *_BUDGET, *options, "--output-dir", tmp_path / "run"
@@ -440,7 +468,9 @@ def test_a_corrupted_configuration_of_a_run_is_one_line(
     assert str(copied / "config.yaml") in error and len(error.splitlines()) == 1
 
 
-def test_a_corrupted_ticket_is_one_line_for_every_verb(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_corrupted_ticket_is_one_line_for_every_verb(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _truncate(copied / "ticket" / "weights.safetensors")
     for verb in ("export", "retrain"):
         assert "weights.safetensors" in _fails(capsys, 1, verb, copied / "ticket")
@@ -460,7 +490,9 @@ def test_retraining_for_no_or_endless_time_is_bad_usage(
     assert "epochs" in line
 
 
-def test_a_run_that_is_not_finished_cannot_be_drawn_from(profiled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_is_not_finished_cannot_be_drawn_from(
+    profiled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "finish it with" in _fails(capsys, 1, "draw", profiled, "--macs", "40%")
     assert "report of a finished search" in _fails(capsys, 1, "report", profiled)
     assert "there is no run at" in _fails(capsys, 2, "draw", profiled / "none", "--macs", "40%")

@@ -13,6 +13,9 @@ from hwtickets.supernets.base import PLAIN, Supernet
 
 Widths = Mapping[str, int]
 
+#: Widths of a unit besides 0. Wide units are drawn in coarser steps: a block's choices are all combinations.
+MOST_WIDTHS = 12
+
 
 class SearchSpace:
     """All networks that can be drawn from a supernet.
@@ -56,11 +59,12 @@ class SearchSpace:
 
         Args:
             unit: Name of the unit.
-            alignment: Widths are multiples of this; the limit itself is always allowed, and so is 0 where the
-                branch may vanish.
+            alignment: Widths are multiples of this, or of a multiple of it in wide units; the limit itself is
+                always allowed, and so is 0 where the branch may vanish.
             limit: Channels that are left of the unit; its full width by default.
         """
         limit = self.units[unit].width if limit is None else limit
+        alignment *= max(1, -(-limit // (alignment * MOST_WIDTHS)))
         smallest = 0 if self.units[unit].branch else min(alignment, limit)
         return sorted({*range(smallest, limit + 1, alignment), limit})
 

@@ -33,5 +33,5 @@ def test_an_unknown_device_names_the_nearest(capsys: pytest.CaptureFixture[str],
 
 
 def test_an_impossible_budget_is_code_3_and_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["profile", "--macs", "1 MACs"]) == 3
+    assert run(["profile", "--macs", "1 MACs", "--set", "stages=[[16,1,1]]"]) == 3
     assert "the nearest feasible one is" in capsys.readouterr().err

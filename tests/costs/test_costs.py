@@ -70,7 +70,9 @@ def test_the_size_is_that_of_the_weights_in_the_exported_model(
     assert size_cost().graph(tiny_space.graph(widths, forms)) - exported == 4 * residuals
 
 
-def test_params_are_weights_and_folded_biases(tiny_model: Callable[..., Supernet], tiny_space: SearchSpace) -> None:
+def test_params_are_weights_and_folded_biases(
+    tiny_model: Callable[..., Supernet], tiny_space: SearchSpace
+) -> None:
     widths = _subnet(tiny_space, 4)
     model = tiny_model()
     resize(model, tiny_space.units.values(), widths)

@@ -37,7 +37,7 @@ def train(
 ) -> Callable[[str, int], tuple[TrainingLoop, ProgressiveMasks, _Sparsity]]:
     def run(reactivation: str, steps: int) -> tuple[TrainingLoop, ProgressiveMasks, _Sparsity]:
         model, seen = tiny_model(), _Sparsity()
-        masks = ProgressiveMasks([0.3, 0.6], reactivation, 0.05)
+        masks = ProgressiveMasks([0.3, 0.6], reactivation, 0.0)
         loop = TrainingLoop(
             model,
             tiny_task,

@@ -23,11 +23,13 @@ from hwtickets.training.optimizer import LearningRate, build_optimizer
 
 def test_a_slope_and_an_existence_are_read_off_a_linear_cost(tiny_space: SearchSpace) -> None:
     """Every operator 1 ms, and 0.25 ms a hidden channel of its depthwise convolution."""
-    cost = AdditiveCost("latency", "ms", 7.0, lambda spec: 1.0 + (0.25 * spec.c_in if spec.depthwise else 0.0))
+    cost = AdditiveCost(
+        "latency", "ms", 7.0, lambda spec: 1.0 + (0.25 * spec.c_in if spec.depthwise else 0.0)
+    )
     prices = unit_prices(tiny_space, cost, 8, {**tiny_space.dense(), "blocks.0.k3": 0})
     assert set(prices) == {"blocks.0.k5", "blocks.1.k3", "blocks.1.k5"}
-    # Alone in its block, the branch brings expand, depthwise and projection; beside another one nothing but channels,
-    # for the branches are merged.
+    # Alone in its block, the branch brings expand, depthwise and projection; beside another one nothing but
+    # channels, for the branches are merged.
     assert prices["blocks.0.k5"].slope == pytest.approx(0.25)
     assert prices["blocks.0.k5"].existence == pytest.approx(3.0)
     assert prices["blocks.1.k3"].slope == pytest.approx(0.25)
@@ -44,7 +46,12 @@ def test_prices_of_macs_are_exact(tiny_space: SearchSpace) -> None:
 
 
 def _penalised(
-    model: Supernet, space: SearchSpace, task: Task, prices: dict[str, UnitPrice], strength: float, steps: int = 1
+    model: Supernet,
+    space: SearchSpace,
+    task: Task,
+    prices: dict[str, UnitPrice],
+    strength: float,
+    steps: int = 1,
 ) -> dict[str, float]:
     """Sum of the scales by unit after some steps at rate 0.1, all losses but the penalty switched off."""
     penalty = PricedPenalty(space.units, BudgetController(strength), ramp_steps=1)
@@ -53,7 +60,10 @@ def _penalised(
     loop = TrainingLoop(model, task, build_optimizer(model, 0.0), rate, [penalty], steps)
     loop.task = _Flat(task)  # type: ignore[assignment]
     loop.run()
-    return {name: float(model.get_submodule(unit.importance).weight.detach().sum()) for name, unit in space.units.items()}
+    return {
+        name: float(model.get_submodule(unit.importance).weight.detach().sum())
+        for name, unit in space.units.items()
+    }
 
 
 class _Flat:
@@ -72,7 +82,8 @@ def test_the_penalty_takes_most_from_what_costs_most(
     slopes = {"blocks.0.k3": 4.0, "blocks.0.k5": 2.0, "blocks.1.k3": 1.0, "blocks.1.k5": 0.0}
     prices = {name: UnitPrice(slope, 0.0) for name, slope in slopes.items()}
     left = _penalised(tiny_model(), tiny_space, tiny_task, prices, strength=1.0)
-    # By hand: the mean price of a channel is (4*16 + 2*16 + 1*32) / 96 = 4/3; a step takes rate * slope / mean.
+    # By hand: the mean price of a channel is (4*16 + 2*16 + 1*32) / 96 = 4/3;
+    # a step takes rate * slope / mean.
     for name, slope in slopes.items():
         width = tiny_space.units[name].width
         assert left[name] == pytest.approx(width * (1 - 0.1 * slope / (4 / 3)), rel=1e-5)
@@ -105,7 +116,9 @@ def test_a_draw_paid_in_macs_keeps_the_latency_budget_with_other_networks(
         prices = pricing({"latency": share})
         priced = price_space(prices.space, prices.costs, 8)
         generator = torch.Generator().manual_seed(0)
-        scores = {name: torch.rand(unit.width, generator=generator) for name, unit in prices.space.units.items()}
+        scores = {
+            name: torch.rand(unit.width, generator=generator) for name, unit in prices.space.units.items()
+        }
         by_latency = draw_within(priced, scores, prices.limits, "latency")
         by_macs = draw_within(priced, scores, prices.limits, "macs")
         for drawn in (by_latency, by_macs):

@@ -6,7 +6,9 @@ from hwtickets.search.schedules import ShrinkSchedule, even_shares, sparsity_ste
 
 
 def test_limits_fall_by_equal_ratios_to_just_above_the_budget() -> None:
-    schedule = ShrinkSchedule({"latency": 16.0, "macs": 100.0}, {"latency": 1.0, "macs": 95.0}, 4, headroom=1.0)
+    schedule = ShrinkSchedule(
+        {"latency": 16.0, "macs": 100.0}, {"latency": 1.0, "macs": 95.0}, 4, headroom=1.0
+    )
     assert [schedule.at(event)["latency"] for event in (1, 2, 3, 4)] == pytest.approx([8.0, 4.0, 2.0, 1.0])
     assert schedule.at(4)["macs"] == pytest.approx(95.0)
 

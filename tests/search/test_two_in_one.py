@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def test_the_network_shrinks_event_by_event_to_the_limit(
     points = [load_point(path) for path in points_in(tmp_path / "a")]
     assert [point.index for point in points] == [1, 2, 3, 4, 5]
     assert points[0].widths == prices.space.dense() and points[-1].widths == widths
-    assert {name: len(score) for name, score in points[-1].scores.items()} == {n: w for n, w in widths.items() if w}
+    assert {name: len(score) for name, score in points[-1].scores.items()} == {
+        n: w for n, w in widths.items() if w
+    }
 
 
 def test_budgets_are_drawn_from_the_most_trained_point_that_is_large_enough(
@@ -104,7 +107,10 @@ def test_a_killed_search_ends_bit_for_bit_like_an_undisturbed_one(
         for part in ("weights", "masks", "scores"):
             ours, theirs = getattr(expected, part), getattr(actual, part)
             assert set(ours) == set(theirs)
-            assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == [], (path.name, part)
+            assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == [], (
+                path.name,
+                part,
+            )
     assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
@@ -127,7 +133,9 @@ def test_masks_survive_every_shrink(search: Build, tmp_path: Path) -> None:
     job.run(advance)
     steps = [step for step, _ in seen]
     assert steps == list(range(steps[0], PLAN.search + 1)), "once pruned, there are masks at every step"
-    assert len([event for event in events if event.step > steps[0]]) >= 2, "shrinks came after the first pruning"
+    assert len([event for event in events if event.step > steps[0]]) >= 2, (
+        "shrinks came after the first pruning"
+    )
     assert seen[-1][1] == pytest.approx(0.5, abs=0.02)
     point = load_point(points_in(tmp_path / "a")[-1])
     assert all(not point.weights[name][~mask].any() for name, mask in point.masks.items())
@@ -148,7 +156,7 @@ def test_the_strength_rises_while_the_penalty_alone_does_not_reach_the_limit(sea
     """The first shrinks come before any scale is zero: the strength must grow."""
     job, events = search()
     job.run(_quiet)
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in itertools.pairwise(events):
         over = after.alive["latency"] > after.limits["latency"]
         assert (after.strength > before.strength) == over
     assert events[0].alive["latency"] > events[0].limits["latency"]

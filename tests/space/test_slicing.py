@@ -24,7 +24,7 @@ KEEPS = st.fixed_dictionaries(
 
 
 def _mask(model: Supernet, space: SearchSpace, kept: dict[str, set[int]]) -> None:
-    """Zeroes the affine after the depthwise convolution, and the output norm of a block that loses everything."""
+    """Zeroes the affine after the depthwise convolution, and the output norm of a block without branches."""
     with torch.no_grad():
         for name, unit in space.units.items():
             norm = model.get_submodule(unit.importance)
@@ -73,7 +73,9 @@ def trained(tiny_model: Callable[..., Supernet], tiny_task: Task) -> tuple[Train
     return loop, ema
 
 
-def _expected(model: Supernet, space: SearchSpace, name: str, tensor: Tensor, kept: dict[str, Tensor]) -> Tensor:
+def _expected(
+    model: Supernet, space: SearchSpace, name: str, tensor: Tensor, kept: dict[str, Tensor]
+) -> Tensor:
     for unit_name, unit in space.units.items():
         for member in unit.members:
             if member.name == name:
@@ -145,7 +147,9 @@ def test_a_missing_unit_stays_whole_and_a_second_cut_counts_anew(
 
 
 @torch.no_grad()
-def test_a_ticket_is_rebuilt_by_its_widths(tiny_model: Callable[..., Supernet], tiny_space: SearchSpace) -> None:
+def test_a_ticket_is_rebuilt_by_its_widths(
+    tiny_model: Callable[..., Supernet], tiny_space: SearchSpace
+) -> None:
     widths = {"blocks.0.k3": 8, "blocks.0.k5": 0, "blocks.1.k3": 0, "blocks.1.k5": 24}
     cut, rebuilt = tiny_model(0, shaken=True), tiny_model(1)
     for model in (cut, rebuilt):

@@ -30,7 +30,7 @@ def test_widths_are_aligned_and_the_whole_is_always_allowed(tiny_space: SearchSp
 
 
 def _operators(path: Path) -> Counter[tuple[object, ...]]:
-    """(c_in, c_out, kernel, stride, groups, input height) of every convolution and matrix product of a model."""
+    """(c_in, c_out, kernel, stride, groups, input height) of every convolution and matrix product."""
     graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
     shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info):
@@ -86,7 +86,9 @@ def test_a_block_alone_has_the_operators_that_it_has_in_the_network(tiny_space: 
     widths = {**tiny_space.dense(), "blocks.0.k5": 8}
     for form in ("split", "merged", "plain"):
         forms = dict.fromkeys(tiny_space.blocks, form)
-        whole = [operator.spec for operator in tiny_space.graph(widths, forms) if operator.block == "blocks.1"]
+        whole = [
+            operator.spec for operator in tiny_space.graph(widths, forms) if operator.block == "blocks.1"
+        ]
         alone = [operator.spec for operator in tiny_space.block_operators("blocks.1", widths, form)]
         assert alone == whole
     assert [operator.name for operator in tiny_space.fixed_operators()] == [

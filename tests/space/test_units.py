@@ -16,7 +16,9 @@ def _norm_members(module: str) -> set[Member]:
     return {Member(module, tensor, 0) for tensor in NORM}
 
 
-def test_a_unit_is_the_hidden_channels_of_a_branch_with_all_that_they_run_through(tiny_space: SearchSpace) -> None:
+def test_a_unit_is_the_hidden_channels_of_a_branch_with_all_that_they_run_through(
+    tiny_space: SearchSpace,
+) -> None:
     assert list(tiny_space.units) == ["blocks.0.k3", "blocks.0.k5", "blocks.1.k3", "blocks.1.k5"]
     for name, unit in tiny_space.units.items():
         block, _, key = name.rpartition(".")
@@ -82,6 +84,8 @@ def test_units_of_an_unknown_block_are_found_through_the_graph() -> None:
 
 
 def test_channels_that_cannot_be_sliced_yet_are_refused_by_name() -> None:
-    with pytest.raises(HwticketsError, match=r"body\.second: its channels are coupled over a concat") as caught:
+    with pytest.raises(
+        HwticketsError, match=r"body\.second: its channels are coupled over a concat"
+    ) as caught:
         find_units(_Supernet(_Concatenated()))
     assert "\n" not in str(caught.value)

@@ -36,7 +36,11 @@ def _instances(draw: st.DrawFn) -> tuple[PricedSpace, Scores, dict[str, float]]:
             values = draw(st.lists(st.integers(0, 20), min_size=4, max_size=4))
             scores[unit] = torch.tensor(values, dtype=torch.float32)
     fixed = {metric: float(draw(st.integers(0, 10))) for metric in metrics}
-    return PricedSpace(blocks, fixed), scores, {metric: float(draw(st.integers(0, 150))) for metric in metrics}
+    return (
+        PricedSpace(blocks, fixed),
+        scores,
+        {metric: float(draw(st.integers(0, 150))) for metric in metrics},
+    )
 
 
 def _brute_force(priced: PricedSpace, scores: Scores, limits: dict[str, float]) -> float | None:
@@ -123,7 +127,9 @@ def test_an_infeasible_budget_names_the_nearest(tiny_space: SearchSpace, metric:
     number = float(str(caught.value).rpartition(" is ")[2].split()[0])
     scale = {"latency": 1.0, "macs": 1e3}[metric]
     assert number * scale == pytest.approx(smallest, rel=0.01)
-    assert allocate(priced, _scores(tiny_space), {metric: 1.0001 * smallest}).costs[metric] <= 1.0001 * smallest
+    assert (
+        allocate(priced, _scores(tiny_space), {metric: 1.0001 * smallest}).costs[metric] <= 1.0001 * smallest
+    )
 
 
 def test_budgets_that_exclude_one_another_are_one_line() -> None:

@@ -25,7 +25,8 @@ def test_the_taylor_score_of_two_channels_by_hand() -> None:
     # Normalised inputs: (3, 5) in the first channel, (-1, 1) in the second.
     x = torch.tensor([[[[3.0, 5.0]], [[2.0, 6.0]]]])
     (norm(x) * torch.tensor([[[[1.0, 2.0]], [[0.5, 0.5]]]])).sum().backward()
-    # Channel 0: dL/dgamma = 3 + 2*5 = 13, dL/dbeta = 3 -> (2*13 + 1*3)^2; channel 1: 0 and 1 -> (-1*0 + 3*1)^2.
+    # Channel 0: dL/dgamma = 3 + 2*5 = 13, dL/dbeta = 3 -> (2*13 + 1*3)^2;
+    # channel 1: 0 and 1 -> (-1*0 + 3*1)^2.
     assert build_importance("taylor").score(norm).tolist() == [841.0, 9.0]
     assert build_importance("bn-scale").score(norm).tolist() == [2.0, 1.0]
 
@@ -83,7 +84,9 @@ def test_branches_that_are_gone_have_no_score(
 ) -> None:
     model, units = tiny_model(), tiny_space.units.values()
     keep_channels(model, units, {"blocks.0.k3": torch.arange(0), "blocks.1.k5": torch.arange(8)})
-    shapes = {name: len(score) for name, score in score_units(model, units, build_importance("bn-scale")).items()}
+    shapes = {
+        name: len(score) for name, score in score_units(model, units, build_importance("bn-scale")).items()
+    }
     assert shapes == {"blocks.0.k5": 16, "blocks.1.k3": 32, "blocks.1.k5": 8}
 
 

@@ -28,7 +28,9 @@ def drawn(
     forms = {"blocks.0": "split", "blocks.1": "merged"}
     architecture = Architecture("mobile", tiny_sizes, (1, 12, 12), 10, WIDTHS, tiny_space.dense(), forms)
     task = {"name": "classification", "classes": ["a", "b"]}
-    return model.eval(), Ticket(architecture, model.state_dict(), task, {"seed": 3, "budgets": {"macs": "50%"}})
+    return model.eval(), Ticket(
+        architecture, model.state_dict(), task, {"seed": 3, "budgets": {"macs": "50%"}}
+    )
 
 
 def _error(action: Callable[[], object], place: Path | str) -> str:
@@ -58,7 +60,9 @@ def test_a_ticket_comes_back_as_it_was(drawn: tuple[Supernet, Ticket], tmp_path:
     assert files == {"ticket.json", "weights.safetensors"}
 
 
-def test_the_hash_follows_the_weights_and_the_provenance(drawn: tuple[Supernet, Ticket], tmp_path: Path) -> None:
+def test_the_hash_follows_the_weights_and_the_provenance(
+    drawn: tuple[Supernet, Ticket], tmp_path: Path
+) -> None:
     _, ticket = drawn
     changed = {**ticket.weights, "classifier.bias": ticket.weights["classifier.bias"] + 1}
     hashes = {
@@ -74,7 +78,9 @@ def test_a_missing_ticket_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"schema": 1}', "\ufffd\x00"])
-def test_a_corrupted_description_is_one_line(drawn: tuple[Supernet, Ticket], tmp_path: Path, text: str) -> None:
+def test_a_corrupted_description_is_one_line(
+    drawn: tuple[Supernet, Ticket], tmp_path: Path, text: str
+) -> None:
     drawn[1].save(tmp_path)
     (tmp_path / "ticket.json").write_text(text)
     _error(lambda: Ticket.load(tmp_path), tmp_path / "ticket.json")
@@ -114,7 +120,10 @@ class _Payload:
 def test_a_pickle_is_never_opened(drawn: tuple[Supernet, Ticket], tmp_path: Path) -> None:
     drawn[1].save(tmp_path / "ticket")
     weights = tmp_path / "ticket" / "weights.safetensors"
-    for write in (lambda value: weights.write_bytes(pickle.dumps(value)), lambda value: torch.save(value, weights)):
+    for write in (
+        lambda value: weights.write_bytes(pickle.dumps(value)),
+        lambda value: torch.save(value, weights),
+    ):
         write(_Payload(tmp_path / "executed"))
         _error(lambda: Ticket.load(tmp_path / "ticket"), weights)
     assert not (tmp_path / "executed").exists()

@@ -27,7 +27,12 @@ def _reference(block: MixConvBlock, x: Tensor, training: bool) -> Tensor:
         branch = block.branches[f"k{kernel}"]
         hidden = F.relu(_norm(branch.expand_bn, F.conv2d(x, branch.expand.weight), training))
         hidden = F.conv2d(
-            hidden, branch.depthwise.weight, None, block.stride, kernel // 2, groups=len(branch.depthwise.weight)
+            hidden,
+            branch.depthwise.weight,
+            None,
+            block.stride,
+            kernel // 2,
+            groups=len(branch.depthwise.weight),
         )
         hidden = F.relu(_norm(branch.depthwise_bn, hidden, training))
         total = total + F.conv2d(hidden, branch.project.weight)
@@ -60,7 +65,9 @@ def test_the_block_is_the_formula_of_the_paper(
     assert (expected < 0).any(), "there is no activation after the sum"
 
 
-def test_the_residual_is_the_identity_only_where_the_shape_is_kept(block_of: Callable[..., MixConvBlock]) -> None:
+def test_the_residual_is_the_identity_only_where_the_shape_is_kept(
+    block_of: Callable[..., MixConvBlock],
+) -> None:
     assert not list(block_of(16, 16, 1).residual.parameters())
     for c_in, c_out, stride in SHAPES[1:]:
         residual = block_of(c_in, c_out, stride).residual

@@ -18,16 +18,16 @@ class _History(Hook):
         self.states: list[dict[str, torch.Tensor]] = []
 
     def after_step(self, loop: TrainingLoop) -> None:
-        self.states.append({name: tensor.detach().clone() for name, tensor in loop.model.state_dict().items()})
+        self.states.append(
+            {name: tensor.detach().clone() for name, tensor in loop.model.state_dict().items()}
+        )
 
 
 def test_the_average_of_weights_and_statistics_is_the_recursion(
     tiny_model: Callable[..., Supernet], tiny_task: Task
 ) -> None:
     model, ema, history = tiny_model(), EMA(0.3), _History()
-    TrainingLoop(
-        model, tiny_task, build_optimizer(model, 0.0), LearningRate(0.1, 5), [ema, history], 5
-    ).run()
+    TrainingLoop(model, tiny_task, build_optimizer(model, 0.0), LearningRate(0.1, 5), [ema, history], 5).run()
     expected = dict(history.states[0])
     for update, state in enumerate(history.states[1:], 2):
         decay = min(0.3, (1 + update) / (10 + update))

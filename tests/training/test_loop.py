@@ -123,7 +123,9 @@ def test_the_five_hooks_are_called_in_order(tiny_task: Task) -> None:
 def test_a_loss_that_is_not_finite_is_one_line(tiny_task: Task) -> None:
     model = _supernet(0)
     loop = TrainingLoop(model, tiny_task, build_optimizer(model, 0.0), LearningRate(1e30, 9), [], 9)
-    with pytest.raises(HwticketsError, match=r"the loss is (nan|inf) at step \d; lower learning_rate") as caught:
+    with pytest.raises(
+        HwticketsError, match=r"the loss is (nan|inf) at step \d; lower learning_rate"
+    ) as caught:
         loop.run()
     assert "\n" not in str(caught.value)
 
@@ -131,9 +133,7 @@ def test_a_loss_that_is_not_finite_is_one_line(tiny_task: Task) -> None:
 @pytest.mark.parametrize("seed", [2**31, 2**63 - 1])
 def test_every_seed_that_is_allowed_can_be_trained_with(tiny_task: Task, seed: int) -> None:
     model = _supernet(0)
-    loop = TrainingLoop(
-        model, tiny_task, build_optimizer(model, 0.0), LearningRate(0.1, 2), [], 2, seed=seed
-    )
+    loop = TrainingLoop(model, tiny_task, build_optimizer(model, 0.0), LearningRate(0.1, 2), [], 2, seed=seed)
     loop.run()
     assert loop.step == 2
 

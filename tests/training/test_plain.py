@@ -17,7 +17,9 @@ def _training(first: int = 0, steps: int = 6, rate: float = 0.1) -> PlainTrainin
     return PlainTraining(LearningRate(rate, first + steps, first), first, first + steps, 5e-4, 0.9, 0, 3)
 
 
-def test_training_learns_and_ends_in_evaluation_mode(tiny_model: Callable[..., Supernet], tiny_task: Task) -> None:
+def test_training_learns_and_ends_in_evaluation_mode(
+    tiny_model: Callable[..., Supernet], tiny_task: Task
+) -> None:
     model = tiny_model()
     x, target = tiny_task.train_batch(0)
     before = float(tiny_task.loss(model.eval()(x), target).detach())
