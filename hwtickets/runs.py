@@ -86,10 +86,6 @@ class RunFolder:
         """The report and its views."""
         return self._folder("report")
 
-    def device_dir(self, name: str) -> Path:
-        """What was measured on the device `name`."""
-        return self._folder(f"devices/{name}")
-
     def event(self, kind: str, **fields: object) -> None:
         """Appends an event (an epoch, a decision) to events.jsonl with the time, in seconds since 1970."""
         append_jsonl(self.path / "events.jsonl", {"time": round(time.time(), 3), "event": kind, **fields})

@@ -50,20 +50,26 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
+def _start(*arguments: str | Path, largest_file: int | None = None) -> subprocess.Popen[str]:
+    """Begins a command line in a process of its own; `largest_file`, in bytes, stands for a full disk."""
+
+    def prepare() -> None:
+        # A shell's background jobs ignore Ctrl-C, and would hand that down to the tests' processes.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if largest_file:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
     return subprocess.Popen(
         [*_PROGRAM, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # A shell's background jobs ignore Ctrl-C, and would hand that down to the tests' processes.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        **options,
+        preexec_fn=prepare,
     )
 
 
-def _search(settings: Path, folder: Path, *more: str, **options: Any) -> tuple[int, str]:
-    process = _start("search", "--config", settings, "--output-dir", folder, *more, **options)
+def _search(settings: Path, folder: Path, *more: str, largest_file: int | None = None) -> tuple[int, str]:
+    process = _start("search", "--config", settings, "--output-dir", folder, *more, largest_file=largest_file)
     output, _ = process.communicate(timeout=240)
     return process.returncode, output
 
@@ -218,10 +224,7 @@ def test_a_run_that_is_finished_ends_at_once_and_unchanged(
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_half_file(settings: Path, profiled: Path) -> None:
-    def full() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
-    code, output = _search(settings, profiled, *_BUDGET, "--resume", preexec_fn=full)
+    code, output = _search(settings, profiled, *_BUDGET, "--resume", largest_file=20_000)
     assert code == 1
     assert "Traceback" not in output
     errors = [line for line in output.splitlines() if line.startswith("error: ")]

@@ -40,7 +40,7 @@ def test_events_and_candidates_are_kept_in_order(tmp_path: Path) -> None:
 
 def test_the_folders_of_a_run_are_there_when_they_are_asked_for(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path, _CONFIG)
-    folders = [run.state, run.ticket, run.bundle, run.report_dir, run.device_dir("cpu")]
+    folders = [run.state, run.ticket, run.bundle, run.report_dir]
     assert [str(folder.relative_to(tmp_path)) for folder in folders] == [
         "state",
         "ticket",

@@ -57,12 +57,13 @@ def amount(key: str, value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else f"{value:,}".replace(",", " ")
 
 
-def _lines(values: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, str]]:
+def _lines(values: Mapping[str, Any], indent: str = "", unit: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():
         label = indent + _label(key)
         if isinstance(value, Mapping):
             yield label, ""
-            yield from _lines(value, indent + "  ")
+            # Percentiles below "latency_ms" have its unit; counts are counts everywhere.
+            yield from _lines(value, indent + "  ", "_ms" if key.endswith("_ms") else "")
         elif isinstance(value, Sequence) and not isinstance(value, str):
             yield (
                 label,
@@ -70,7 +71,7 @@ def _lines(values: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, s
             )
             yield from ((f"{indent}  -", _row(entry)) for entry in value if isinstance(entry, Mapping))
         else:
-            yield label, amount(key, value)
+            yield label, amount(key + unit if isinstance(value, float) else key, value)
 
 
 def _row(entry: Mapping[str, Any]) -> str:

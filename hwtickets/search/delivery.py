@@ -11,6 +11,7 @@ from typing import Any
 from hwtickets import files
 from hwtickets.deploy.bundle import read_bundle, save_and_export
 from hwtickets.deploy.check import Measurement, block_times, measure, verify_bundle
+from hwtickets.deploy.numerics import Numerics
 from hwtickets.deploy.samples import Samples
 from hwtickets.devices import fingerprint
 from hwtickets.runs import RunFolder
@@ -175,12 +176,15 @@ class Delivery:
             numerics, _ = verify_bundle(bundle, job.device)
             numerics.require_ok(bundle.model_path)
             timed = self._time(bundle.model_path, FINAL_RUNS)
+            blocks = self._blocks(bundle.model_path, timed, "ticket")
+            self._write_measurements(timed, blocks, numerics)
             budget_ms = self._budget_ms(timed)
             kept = "latency" not in order.pricing.limits or budget_ms <= order.pricing.limits["latency"]
             return {
                 "id": identity,
                 "kept": kept,
                 "budget_ms": budget_ms,
+                "speed": self._speed(timed),
                 "predicted_ms": drawn.costs["latency"],
                 "latency_ms": timed.timings["ticket"].summary(),
                 "dense_latency_ms": timed.timings["dense"].summary(),
@@ -192,7 +196,7 @@ class Delivery:
                 "size_bytes": bundle.model_path.stat().st_size,
                 "compressed_bytes": len(zlib.compress(bundle.model_path.read_bytes())),
                 "sparsity": sparsity_of(network.model),
-                "blocks": self._blocks(bundle.model_path, timed, "ticket"),
+                "blocks": blocks,
                 "dense_blocks": self._blocks(self._dense_path, timed, "dense"),
                 "widths": drawn.widths,
                 "forms": drawn.forms,
@@ -200,6 +204,19 @@ class Delivery:
                 "draws": [draw.as_dict() for draw in self._draws],
                 "verify": numerics.as_dict(),
             }
+
+    def _write_measurements(
+        self, timed: Measurement, blocks: list[dict[str, float | str]], numerics: Numerics
+    ) -> None:
+        """Keeps what the device showed: every sample, the time of every block, the numerics."""
+        folder = self._order.folder / "devices" / self._job.device.name
+        samples = {
+            name: {"clock": timing.clock, "samples_ms": timing.samples_ms}
+            for name, timing in timed.timings.items()
+        }
+        files.write_json(folder / "times.json", samples)
+        files.write_json(folder / "layers.json", blocks)
+        files.write_json(folder / "verify.json", numerics.as_dict())
 
     def _finetune(self, network: CutNetwork) -> None:
         order, job = self._order, self._job
@@ -249,6 +266,13 @@ class Delivery:
         if budget is not None and budget.relative:
             return timed.ratios["ticket"][0] * self._order.profile.dense["latency"]
         return timed.timings["ticket"].p50_ms
+
+    def _speed(self, timed: Measurement) -> float:
+        """The device's latency now over that of the profile, for budgets that are shares; else 1."""
+        budget = self._job.budgets.get("latency")
+        if budget is None or not budget.relative:
+            return 1.0
+        return timed.timings["dense"].p50_ms / self._order.profile.dense["latency"]
 
     def _blocks(self, model: Path, timed: Measurement, name: str) -> list[dict[str, float | str]]:
         return block_times(

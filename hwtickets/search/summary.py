@@ -15,6 +15,8 @@ from hwtickets.search.space_profile import SpaceProfile
 from hwtickets.sparsity.ticket import Ticket
 from hwtickets.tables import LatencyTable
 
+_PRICE_NAMES = {"latency": "latency", "macs": "MACs"}
+
 
 def summarise(
     run: RunFolder,
@@ -106,25 +108,17 @@ def ticket_entry(
         folder: Where it was delivered.
         test: Whether to score it on the test data.
     """
-    copied = (
-        "id",
-        "predicted_ms",
-        "latency_ms",
-        "ratio",
-        "macs",
-        "params",
-        "size_bytes",
-        "compressed_bytes",
-        "sparsity",
-    )
-    label = f"{_budget_text(job)} ticket" if role == "ticket" else f"priced by {price.upper()}"
+    copied = ("id", "latency_ms", "ratio", "macs", "params", "size_bytes", "compressed_bytes", "sparsity")
+    label = f"{_budget_text(job)} ticket" if role == "ticket" else f"priced by {_PRICE_NAMES[price]}"
+    speed = entry["speed"]
     return {
         **{key: entry[key] for key in copied},
         "label": label,
         "role": role,
         "price": price,
         "budget_text": _budget_text(job),
-        "predicted_error_ms": latency.predict_ms(job.space.graph(entry["widths"], entry["forms"]))[1],
+        "predicted_ms": speed * entry["predicted_ms"],
+        "predicted_error_ms": speed * latency.predict_ms(job.space.graph(entry["widths"], entry["forms"]))[1],
         "accuracy": {
             "validation": entry["validation"],
             "test": _test_score(folder / "ticket", job) if test else None,
@@ -132,12 +126,17 @@ def ticket_entry(
         },
         "blocks": entry["blocks"],
         "units": _units(entry["widths"], job),
-        "draws": entry["draws"],
+        "draws": [_at_speed(draw, speed) for draw in entry["draws"]],
         "verify": {
             key: entry["verify"][key]
             for key in ("max_abs_error", "max_rel_error", "top1_agreement", "images")
         },
     }
+
+
+def _at_speed(draw: Mapping[str, Any], speed: float) -> dict[str, Any]:
+    """A draw with its latencies at the device's speed in the last measurement."""
+    return {key: value * speed if key.endswith("_ms") else value for key, value in draw.items()}
 
 
 def _units(widths: Mapping[str, int], job: Job) -> list[dict[str, Any]]:
@@ -174,14 +173,15 @@ def _dense_entry(run: RunFolder, job: Job, profile: SpaceProfile, own: Mapping[s
 
 
 def _budget_entry(metric: str, job: Job, limit: float, own: Mapping[str, Any]) -> dict[str, Any]:
+    speed = own["speed"] if metric == "latency" else 1.0
     value = own["budget_ms"] if metric == "latency" else own["costs"][metric]
     units = {"latency": "ms", "macs": "MACs", "size": "bytes", "params": "parameters"}
     return {
         "metric": metric,
         "text": job.budgets[metric].text,
-        "limit": limit,
+        "limit": limit * speed,
         "unit": units[metric],
-        "value": value,
+        "value": value * speed,
         "kept": value <= limit,
     }
 
