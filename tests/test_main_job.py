@@ -205,7 +205,7 @@ def test_a_kill_between_draws_keeps_what_was_measured(settings: Path, tmp_path: 
     first = json.loads(candidates.read_text().splitlines()[0])
     code, output = _search(settings, folder, *more, "--resume")
     assert code in (0, 3), output
-    draws = read_json(folder / "report" / "report.json", "report")["tickets"][0]["draws"]
+    draws = read_json(folder / "delivery.json", "delivery")["draws"]
     assert draws[0]["measured_ms"] == first["measured_ms"]
     assert (
         f"draw 1: predicted {draws[0]['predicted_ms']:.4f} ms, measured {draws[0]['measured_ms']:.4f} ms"

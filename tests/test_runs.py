@@ -46,7 +46,6 @@ def test_the_folders_of_a_run_are_there_when_they_are_asked_for(tmp_path: Path) 
         "ticket",
         "bundle",
         "report",
-        "devices/cpu",
     ]
     assert all(folder.is_dir() for folder in folders)
 
