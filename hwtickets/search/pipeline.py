@@ -85,11 +85,11 @@ def prepare(job: Job) -> Prepared:
     """
     table = job.table()
     with job.progress.stage("profile"):
-        profile, priced = profile_space(job.space, job.device, table, job.config.floor, job.config.seed)
+        profile = profile_space(job.space, job.device, table, job.config.floor, job.config.seed)
     limits = profile.limits(job.budgets)
     for metric, limit in limits.items():
-        if limit < max(profile.smallest[metric], priced.smallest(metric) if metric != "latency" else 0.0):
-            raise infeasible(priced, metric, limit)
+        if limit < profile.smallest[metric]:
+            raise infeasible(metric, limit, profile.smallest[metric])
         if limit > profile.dense[metric]:
             raise BudgetError(
                 f"budget {metric} {job.budgets[metric].text} is above what the dense network costs"
@@ -131,9 +131,13 @@ def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command
         config.price: _search_and_deliver(run, job, prepared, config.price, run.path, "")
     }
     for price in (price for price in config.compare if price != config.price):
-        entries[price] = _search_and_deliver(
-            run, job, prepared, price, run.state / price / "delivered", f" by {price}"
-        )
+        try:
+            entries[price] = _search_and_deliver(
+                run, job, prepared, price, run.state / price / "delivered", f" by {price}"
+            )
+        except BudgetError as error:
+            # A comparison that finds nothing is a result; the ticket that was asked for stands.
+            progress.note(f"no comparison by {price}: {error}")
     with _timed(run, "report"), progress.stage("report"):
         report = summarise(run, job, prepared.table, prepared.profile, prepared.limits, entries, command)
     files.write_json(run.state / "report.json", report)

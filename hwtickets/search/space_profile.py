@@ -28,7 +28,7 @@ class SpaceProfile:
 
     Attributes:
         dense: Costs of the full supernet by metric, in ms, MACs, bytes and parameters.
-        smallest: Costs of the smallest network by metric.
+        smallest: The lowest cost that a network of the space has, by metric.
         forms: Deployed forms of the dense network.
         correction: Measured over predicted latency of whole networks, median.
     """
@@ -54,8 +54,8 @@ def all_costs(latency: LatencyCost) -> dict[str, AdditiveCost]:
 
 def profile_space(
     space: SearchSpace, device: DeviceProfile, table: LatencyTable, floor: int, seed: int
-) -> tuple[SpaceProfile, PricedSpace]:
-    """Measures the dense and the smallest network, and some between, and prices the space.
+) -> SpaceProfile:
+    """Measures the dense and the smallest network of a space, and some between.
 
     Networks with random weights stand in for trained ones: latency does not depend on the values of the
     weights.
@@ -79,9 +79,10 @@ def profile_space(
     image = np.random.default_rng(seed).standard_normal((1, *space.input_shape)).astype(np.float32)
     timings = time_interleaved(sessions, {"x": image}, ANCHOR_RUNS)
     ratios = [timings[name].p50_ms / latency.predict_ms(graph)[0] for name, graph in graphs.items()]
-    measured = {name: {**network_prices[name][1], "latency": timings[name].p50_ms} for name in ends}
-    profile = SpaceProfile(measured["dense"], measured["smallest"], forms["dense"], float(np.median(ratios)))
-    return profile, repriced(priced, profile.correction)
+    dense = {**network_prices["dense"][1], "latency": timings["dense"].p50_ms}
+    smallest = {metric: priced.smallest(metric) for metric in costs}
+    smallest["latency"] = timings["smallest"].p50_ms
+    return SpaceProfile(dense, smallest, forms["dense"], float(np.median(ratios)))
 
 
 def repriced(priced: PricedSpace, correction: float) -> PricedSpace:
@@ -118,7 +119,7 @@ def describe_space(job: Job) -> dict[str, Any]:
     """The answer of `hwtickets profile`; see `api.profile`."""
     table = job.table()
     with job.progress.stage("profile"):
-        profile, priced = profile_space(job.space, job.device, table, job.config.floor, job.config.seed)
+        profile = profile_space(job.space, job.device, table, job.config.floor, job.config.seed)
     latency = LatencyCost(table, profile.correction).additive()
     blocks_ms = {
         block: latency.operators(job.space.block_operators(block, job.space.dense(), form))
@@ -130,13 +131,14 @@ def describe_space(job: Job) -> dict[str, Any]:
         "dense_ms": dense_ms,
         "min_ms": profile.smallest["latency"],
         "dense_macs": int(profile.dense["macs"]),
-        "min_macs": int(priced.smallest("macs")),
+        "min_macs": int(profile.smallest["macs"]),
         "dense_size_bytes": int(profile.dense["size"]),
-        "min_size_bytes": int(priced.smallest("size")),
+        "min_size_bytes": int(profile.smallest["size"]),
         "units": len(job.space.units),
         "configurations": job.space.size(job.device.alignment),
         "budgets": [
-            _answer(metric, budget, limits[metric], profile, priced) for metric, budget in job.budgets.items()
+            _answer(budget, limits[metric], profile.smallest[metric])
+            for metric, budget in job.budgets.items()
         ],
         "table_error": dict(table.error),
         "costliest": [
@@ -146,12 +148,9 @@ def describe_space(job: Job) -> dict[str, Any]:
     }
 
 
-def _answer(
-    metric: str, budget: Budget, limit: float, profile: SpaceProfile, priced: PricedSpace
-) -> dict[str, Any]:
-    nearest = profile.smallest["latency"] if metric == "latency" else priced.smallest(metric)
+def _answer(budget: Budget, limit: float, nearest: float) -> dict[str, Any]:
     return {
-        "metric": metric,
+        "metric": budget.metric,
         "text": budget.text,
         "limit": limit,
         "feasible": limit >= nearest,

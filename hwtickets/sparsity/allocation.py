@@ -54,7 +54,7 @@ def allocate(priced: PricedSpace, scores: Scores, limits: Mapping[str, float]) -
     """
     for metric, limit in limits.items():
         if priced.smallest(metric) > limit:
-            raise infeasible(priced, metric, limit)
+            raise infeasible(metric, limit, priced.smallest(metric))
     cumulative = {unit: _cumulative(scores, unit) for block in priced.blocks for unit in block.units}
     total = sum(float(values[-1]) for values in cumulative.values()) or 1.0
     values = [block.values(_padded(cumulative, block)) / total for block in priced.blocks]
@@ -65,12 +65,11 @@ def allocate(priced: PricedSpace, scores: Scores, limits: Mapping[str, float]) -
     return _as_allocation(priced, values, chosen)
 
 
-def infeasible(priced: PricedSpace, metric: str, limit: float) -> BudgetError:
+def infeasible(metric: str, limit: float, nearest: float) -> BudgetError:
     """The one-line answer to a limit that no network of the space meets."""
-    smallest = priced.smallest(metric)
     return BudgetError(
         f"budget {metric} {format_amount(metric, limit)} is below the smallest network of this space on this"
-        f" device; the nearest feasible one is {format_amount(metric, smallest)}"
+        f" device; the nearest feasible one is {format_amount(metric, nearest)}"
     )
 
 
