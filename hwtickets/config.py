@@ -74,7 +74,7 @@ class SearchConfig(_Config):
     budgets: dict[str, str] = Field(min_length=1)
     price: Literal["latency", "macs"] = "latency"
     epochs: float = Field(8, gt=0)
-    batch_size: int = Field(128, ge=2)
+    batch_size: int = Field(64, ge=2)
     learning_rate: float = Field(0.2, gt=0)
     weight_decay: float = Field(5e-4, ge=0)
     label_smoothing: float = Field(0.1, ge=0, lt=1)

@@ -34,7 +34,7 @@ def run(
     sizes: options.Sizes = None,
     precision: options.OptionalPrecision = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training data (default: 8).")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step (default: 128).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step (default: 64).")] = None,
     seed: options.Seed = None,
     price: Annotated[
         str | None, typer.Option(help="What training is priced by: latency or macs (default: latency).")
