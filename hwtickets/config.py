@@ -83,8 +83,8 @@ class SearchConfig(_Config):
     reactivation: Literal["none", "after-prune"] = "after-prune"
     floor: int = Field(0, ge=0)
     layer_floor: Share = 0.05
-    finetune_share: Share = 0.5
-    finetune_rate: float = Field(0.75, gt=0)
+    finetune_share: Share = 0.7
+    finetune_rate: float = Field(1.0, gt=0)
     shrinks: int = Field(8, ge=0)
     ema_decay: float = Field(0.98, ge=0, lt=1)
     importance: Literal["taylor", "bn-scale"] = "taylor"
