@@ -24,11 +24,11 @@ def run(
     size: options.Size = None,
     params: options.Params = None,
     device: Annotated[str | None, typer.Option(help="Another device than that of the run.")] = None,
-    finetune: Annotated[bool, typer.Option(help="Train the drawn ticket for a short while.")] = True,
+    finetune: Annotated[bool, typer.Option(help="Train the drawn ticket as long as the search finetuned its own.")] = True,
     config: options.File = None,
     as_json: options.Json = False,
 ) -> None:
-    """Draw another ticket from a trained run: no search, at most a short finetune."""
+    """Draw another ticket from a trained run: no search, at most a finetuning."""
     from hwtickets.progress import Progress
 
     given = {"latency": latency, "macs": macs, "size": size, "params": params}
