@@ -28,6 +28,7 @@ _SETTINGS = {
     "batch_size": 20,
     "epochs": 14,
     "shrinks": 3,
+    "finetune_share": 0.5,
     "threads": 1,
     "supernet": {
         "sizes": {

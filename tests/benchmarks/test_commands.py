@@ -18,6 +18,8 @@ epochs: 0.1
 shrinks: 1
 max_draws: 1
 threads: 1
+finetune_share: 0.5
+batch_size: 128
 """
 Command = Callable[..., str]
 
