@@ -24,7 +24,9 @@ def run(
     size: options.Size = None,
     params: options.Params = None,
     device: Annotated[str | None, typer.Option(help="Another device than that of the run.")] = None,
-    finetune: Annotated[bool, typer.Option(help="Train the drawn ticket as long as the search finetuned its own.")] = True,
+    finetune: Annotated[
+        bool, typer.Option(help="Train the drawn ticket as long as the search finetuned its own.")
+    ] = True,
     config: options.File = None,
     as_json: options.Json = False,
 ) -> None:
