@@ -26,7 +26,7 @@ from hwtickets.budgets import parse_budget
 from hwtickets.config import SearchConfig
 from hwtickets.deploy.bundle import read_bundle
 from hwtickets.deploy.check import measure
-from hwtickets.devices import get_device
+from hwtickets.devices import get_device, open_bench
 from hwtickets.errors import BudgetError, UsageError
 from hwtickets.progress import Progress
 from hwtickets.sparsity.ticket import Ticket
@@ -109,7 +109,8 @@ class Seed:
         def compare() -> dict[str, Any]:
             image = read_bundle(bundles[names[0]]).samples.inputs[:1]
             models = {name: read_bundle(bundle).model_path for name, bundle in bundles.items()}
-            measured = measure(models, names[0], get_device(self._config.device), RUNS, image)
+            with open_bench(get_device(self._config.device)) as bench:
+                measured = measure(models, names[0], bench, RUNS, image)
             return {
                 name: {
                     "p50_ms": measured.timings[name].p50_ms,

@@ -24,7 +24,7 @@ from hwtickets.budgets import format_amount
 from hwtickets.deploy.check import measure
 from hwtickets.deploy.deployable import deployable
 from hwtickets.deploy.onnx_export import export_onnx
-from hwtickets.devices import DeviceProfile, get_device
+from hwtickets.devices import DeviceProfile, get_device, open_bench
 from hwtickets.sparsity.mask import apply_masks, magnitude_masks, sparsity_of
 from hwtickets.sparsity.ticket import Ticket, ticket_hash
 from hwtickets.supernets import Supernet, build_supernet
@@ -66,7 +66,8 @@ def compare(
         }
         image = np.random.default_rng(0).standard_normal((1, *model.input_shape)).astype(np.float32)
         paths[CONTROL], zeros[CONTROL] = paths[str(SPARSITIES[0])], zeros[str(SPARSITIES[0])]
-        measured = measure(paths, str(SPARSITIES[0]), device, runs, image)
+        with open_bench(device) as bench:
+            measured = measure(paths, str(SPARSITIES[0]), bench, runs, image)
         return {
             name: {
                 "zeros": zeros[name],

@@ -12,7 +12,7 @@ from hwtickets import files
 from hwtickets.config import SearchConfig, SupernetConfig, recorded_config
 from hwtickets.deploy.bundle import read_bundle, write_bundle
 from hwtickets.deploy.check import block_times, measure, verify_bundle
-from hwtickets.devices import Check, DeviceProfile, get_device, list_devices
+from hwtickets.devices import Check, DeviceProfile, get_device, list_devices, open_bench
 from hwtickets.devices import check_device as check_profile
 from hwtickets.errors import HwticketsError, UsageError, unknown
 from hwtickets.progress import Progress
@@ -223,7 +223,8 @@ def verify(bundle: Path, device: str, images: int) -> dict[str, Any]:
         NumericsError: The outputs differ by more than the precision explains.
     """
     opened = read_bundle(bundle)
-    numerics, accuracy = verify_bundle(opened, get_device(device), images)
+    with open_bench(get_device(device), opened.facts["precision"]) as bench:
+        numerics, accuracy = verify_bundle(opened, bench, images)
     numerics.require_ok(opened.model_path)
     return {**numerics.as_dict(), "accuracy_on_samples_percent": accuracy}
 
@@ -245,13 +246,15 @@ def benchmark(bundle: Path, device: str, runs: int, dense: Path | None) -> dict[
     if dense is not None:
         models["dense"] = read_bundle(dense).model_path
     image = opened.samples.inputs[:1]
-    measured = measure(models, "dense" if dense else "ticket", profile, runs, image)
-    latency = measured.timings["ticket"]
+    with open_bench(profile, opened.facts["precision"]) as bench:
+        measured = measure(models, "dense" if dense else "ticket", bench, runs, image)
+        latency = measured.timings["ticket"]
+        blocks = block_times(opened.model_path, opened.facts["forms"], bench, image, latency.p50_ms)
     result: dict[str, Any] = {
         "device": profile.name,
         "latency_ms": latency.summary(),
         "throughput_per_s": 1000 / latency.p50_ms,
-        "blocks": block_times(opened.model_path, opened.facts["forms"], profile, image, latency.p50_ms),
+        "blocks": blocks,
     }
     if dense is not None:
         result["dense_latency_ms"] = measured.timings["dense"].summary()

@@ -11,8 +11,7 @@ import numpy as np
 from hwtickets.deploy.bundle import Bundle
 from hwtickets.deploy.numerics import Array, Numerics, compare_outputs
 from hwtickets.deploy.onnx_export import block_of
-from hwtickets.devices.profile import DeviceProfile
-from hwtickets.runtimes import Timing, load, node_times, paired_ratio, time_interleaved
+from hwtickets.runtimes import Bench, Timing, paired_ratio
 from hwtickets.runtimes.profiling import original_name
 
 OVERHEAD = "session overhead"
@@ -31,45 +30,42 @@ class Measurement:
     ratios: dict[str, tuple[float, float, float]]
 
 
-def verify_bundle(bundle: Bundle, device: DeviceProfile, images: int | None = None) -> tuple[Numerics, float]:
+def verify_bundle(bundle: Bundle, bench: Bench, images: int | None = None) -> tuple[Numerics, float]:
     """Compares a bundle on a device with PyTorch.
 
     Args:
         bundle: The bundle.
-        device: Where to run.
+        bench: Where to run.
         images: How many of its samples; all by default.
 
     Returns:
         The comparison, and the share of right answers in percent on the same images.
     """
-    session = load(bundle.model_path, device.threads)
     inputs = bundle.samples.inputs[:images]
-    actual = np.concatenate([session.run({"x": image[None]})[0] for image in inputs])
+    outputs = bench.run(bundle.model_path, [{"x": image[None]} for image in inputs])
+    actual = np.concatenate([output[0] for output in outputs])
     numerics = compare_outputs(bundle.expected[:images], actual, bundle.facts["precision"])
     right = float((actual.argmax(1) == bundle.samples.labels[:images]).mean())
     return numerics, 100 * right
 
 
-def measure(
-    models: Mapping[str, Path], reference: str, device: DeviceProfile, runs: int, image: Array
-) -> Measurement:
+def measure(models: Mapping[str, Path], reference: str, bench: Bench, runs: int, image: Array) -> Measurement:
     """Times models interleaved with one another on one real image.
 
     Args:
         models: ONNX files by name.
         reference: Name of the model that the ratios are taken to.
-        device: Where to run.
+        bench: Where to run.
         runs: Timed runs of each.
         image: One input, shape (1, channels, height, width).
     """
-    sessions = {name: load(path, device.threads) for name, path in models.items()}
-    timings = time_interleaved(sessions, {"x": image}, runs)
+    timings = bench.time(models, {"x": image}, runs)
     ratios = {name: paired_ratio(timing, timings[reference]) for name, timing in timings.items()}
     return Measurement(timings, ratios)
 
 
 def block_times(
-    model: Path, blocks: Collection[str], device: DeviceProfile, image: Array, latency_ms: float
+    model: Path, blocks: Collection[str], bench: Bench, image: Array, latency_ms: float
 ) -> list[dict[str, float | str]]:
     """Where the time of a model goes.
 
@@ -79,11 +75,11 @@ def block_times(
     Args:
         model: The ONNX file.
         blocks: Names of the searching blocks.
-        device: Where to run.
+        bench: Where to run.
         image: One input.
         latency_ms: The model's measured latency without profiling.
     """
-    times = node_times(model, {"x": image}, threads=device.threads)
+    times = bench.node_times(model, {"x": image})
     excess_ms = max(0.0, sum(time.mean_ms for time in times.values()) - latency_ms) / max(1, len(times))
     totals: dict[str, float] = {}
     block = "stem"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,13 +11,12 @@ from typing import Any
 
 from hwtickets import files
 from hwtickets.deploy.bundle import read_bundle, save_and_export
-from hwtickets.deploy.check import Measurement, block_times, measure, verify_bundle
-from hwtickets.deploy.numerics import Numerics
 from hwtickets.deploy.samples import Samples
-from hwtickets.devices import fingerprint
+from hwtickets.devices import device_fingerprint
 from hwtickets.runs import RunFolder
 from hwtickets.search.closed_loop import Draw, LoopResult, close_loop
 from hwtickets.search.draw import draw_within
+from hwtickets.search.gauge import Gauge
 from hwtickets.search.job import Job
 from hwtickets.search.points import DrawPoint
 from hwtickets.search.shrinking import Pricing
@@ -68,8 +68,9 @@ class Delivery:
     def __init__(self, run: RunFolder, job: Job, order: Order) -> None:
         self._run, self._job, self._order = run, job, order
         self._draws: list[Draw] = []
-        self._dense_path = _dense_model(run, job, order.profile)
         self._samples = Samples.of(job.task)
+        dense = _dense_model(run, job, order.profile)
+        self._gauge = Gauge(job, dense, order.profile.dense["latency"], self._samples)
 
     def deliver(self) -> dict[str, Any]:
         """Draws, measures, finetunes; again if the finetuned ticket misses the budget and draws are left.
@@ -135,7 +136,7 @@ class Delivery:
         folder = self._order.folder / "draw"
         self._save(network, folder)
         score = self._job.task.score(network.model, "validation")
-        measured_ms = self._budget_ms(self._time(folder / "bundle" / "model.onnx", DRAW_RUNS))
+        measured_ms = self._gauge.budget_ms(folder / "bundle" / "model.onnx", DRAW_RUNS)
         self._run.candidate(
             order=self._order_name(),
             limit_ms=self._order.pricing.limits["latency"],
@@ -173,22 +174,13 @@ class Delivery:
         with progress.stage(f"measure{order.suffix}"):
             identity = self._save(network, order.folder)
             bundle = read_bundle(order.folder / "bundle")
-            numerics, _ = verify_bundle(bundle, job.device)
-            numerics.require_ok(bundle.model_path)
-            timed = self._time(bundle.model_path, FINAL_RUNS)
-            blocks = self._blocks(bundle.model_path, timed, "ticket")
-            self._write_measurements(timed, blocks, numerics)
-            budget_ms = self._budget_ms(timed)
-            kept = "latency" not in order.pricing.limits or budget_ms <= order.pricing.limits["latency"]
+            shown = self._gauge.examine(bundle, FINAL_RUNS, order.folder / "devices" / job.device.name)
+            limit_ms = order.pricing.limits.get("latency", math.inf)
             return {
+                **shown,
                 "id": identity,
-                "kept": kept,
-                "budget_ms": budget_ms,
-                "speed": self._speed(timed),
+                "kept": shown["budget_ms"] <= limit_ms,
                 "predicted_ms": drawn.costs["latency"],
-                "latency_ms": timed.timings["ticket"].summary(),
-                "dense_latency_ms": timed.timings["dense"].summary(),
-                "ratio": dict(zip(("median", "low", "high"), timed.ratios["ticket"], strict=True)),
                 "validation": job.task.score(network.model, "validation"),
                 "before_finetune": before,
                 "macs": drawn.costs["macs"],
@@ -196,27 +188,11 @@ class Delivery:
                 "size_bytes": bundle.model_path.stat().st_size,
                 "compressed_bytes": len(zlib.compress(bundle.model_path.read_bytes())),
                 "sparsity": sparsity_of(network.model),
-                "blocks": blocks,
-                "dense_blocks": self._blocks(self._dense_path, timed, "dense"),
                 "widths": drawn.widths,
                 "forms": drawn.forms,
                 "costs": drawn.costs,
                 "draws": [draw.as_dict() for draw in self._draws],
-                "verify": numerics.as_dict(),
             }
-
-    def _write_measurements(
-        self, timed: Measurement, blocks: list[dict[str, float | str]], numerics: Numerics
-    ) -> None:
-        """Keeps what the device showed: every sample, the time of every block, the numerics."""
-        folder = self._order.folder / "devices" / self._job.device.name
-        samples = {
-            name: {"clock": timing.clock, "samples_ms": timing.samples_ms}
-            for name, timing in timed.timings.items()
-        }
-        files.write_json(folder / "times.json", samples)
-        files.write_json(folder / "layers.json", blocks)
-        files.write_json(folder / "verify.json", numerics.as_dict())
 
     def _finetune(self, network: CutNetwork) -> None:
         order, job = self._order, self._job
@@ -250,38 +226,11 @@ class Delivery:
             "parent": {"run": self._run.path.name, "point": order.point.index, "step": order.point.step},
             "config": job.config.model_dump(mode="json"),
             "seed": job.config.seed,
-            "device": fingerprint(job.device, job.config.precision),
+            "device": dict(device_fingerprint(job.device, job.config.precision)),
             "table": dict(order.table),
         }
         ticket = as_ticket(network.model, drawn, job.space, job.task, job.config.data, provenance)
         return save_and_export(ticket, self._samples, folder)
-
-    def _time(self, model: Path, runs: int) -> Measurement:
-        models = {"dense": self._dense_path, "ticket": model}
-        return measure(models, "dense", self._job.device, runs, self._samples.inputs[:1])
-
-    def _budget_ms(self, timed: Measurement) -> float:
-        """The latency that the budget is about: a share of the dense network is measured as one."""
-        budget = self._job.budgets.get("latency")
-        if budget is not None and budget.relative:
-            return timed.ratios["ticket"][0] * self._order.profile.dense["latency"]
-        return timed.timings["ticket"].p50_ms
-
-    def _speed(self, timed: Measurement) -> float:
-        """The device's latency now over that of the profile, for budgets that are shares; else 1."""
-        budget = self._job.budgets.get("latency")
-        if budget is None or not budget.relative:
-            return 1.0
-        return timed.timings["dense"].p50_ms / self._order.profile.dense["latency"]
-
-    def _blocks(self, model: Path, timed: Measurement, name: str) -> list[dict[str, float | str]]:
-        return block_times(
-            model,
-            self._job.space.blocks,
-            self._job.device,
-            self._samples.inputs[:1],
-            timed.timings[name].p50_ms,
-        )
 
 
 def _dense_model(run: RunFolder, job: Job, profile: SpaceProfile) -> Path:

@@ -13,7 +13,7 @@ from hwtickets import files
 from hwtickets.budgets import format_amount
 from hwtickets.config import SearchConfig
 from hwtickets.costs import LatencyCost
-from hwtickets.devices import fingerprint
+from hwtickets.devices import device_fingerprint
 from hwtickets.errors import BudgetError
 from hwtickets.progress import Progress
 from hwtickets.runs import RunFolder
@@ -120,7 +120,7 @@ def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command
         versions=versions(),
         seed=config.seed,
         command=command,
-        device=fingerprint(job.device, config.precision),
+        device=dict(device_fingerprint(job.device, config.precision)),
     )
     with _timed(run, "profile"):
         prepared = _prepare(run, job)

@@ -10,12 +10,11 @@ import numpy as np
 
 from hwtickets.budgets import Budget
 from hwtickets.costs import AdditiveCost, LatencyCost, macs_cost, params_cost, size_cost
-from hwtickets.devices.profile import DeviceProfile
-from hwtickets.runtimes import load, time_interleaved
+from hwtickets.devices import DeviceProfile, open_bench
 from hwtickets.search.job import Job
 from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.choices import PricedSpace, price_network, price_space
-from hwtickets.tables.skeleton import skeleton_model
+from hwtickets.tables.skeleton import random_inputs, skeleton_model
 from hwtickets.tables.table import LatencyTable
 
 #: Timed runs of each network that anchors the prediction to the device's present speed.
@@ -75,9 +74,9 @@ def profile_space(
     network_prices = {name: price_network(space, widths, costs) for name, widths in networks.items()}
     forms = {name: chosen for name, (chosen, _) in network_prices.items()}
     graphs = {name: space.graph(widths, forms[name]) for name, widths in networks.items()}
-    sessions = {name: load(skeleton_model(graph, seed), device.threads) for name, graph in graphs.items()}
-    image = np.random.default_rng(seed).standard_normal((1, *space.input_shape)).astype(np.float32)
-    timings = time_interleaved(sessions, {"x": image}, ANCHOR_RUNS)
+    models = {name: skeleton_model(graph, seed) for name, graph in graphs.items()}
+    with open_bench(device, table.precision) as bench:
+        timings = bench.time(models, random_inputs(graphs["dense"], seed), ANCHOR_RUNS)
     ratios = [timings[name].p50_ms / latency.predict_ms(graph)[0] for name, graph in graphs.items()]
     dense = {**network_prices["dense"][1], "latency": timings["dense"].p50_ms}
     smallest = {metric: priced.smallest(metric) for metric in costs}

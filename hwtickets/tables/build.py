@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from hwtickets.devices import DeviceProfile, fingerprint
-from hwtickets.errors import DeviceError
+from hwtickets.devices import DeviceProfile, open_bench
 from hwtickets.files import FolderLock
 from hwtickets.progress import Progress
 from hwtickets.space.operators import OperatorGraph, OperatorSpec
@@ -43,7 +42,7 @@ def build_table(
 
     Args:
         space: The search space whose operators are wanted.
-        device: A local device.
+        device: A device that can be reached.
         folder: Where the table is written; see `table_folder`.
         progress: Shows one stage, counted in networks.
         seed: Of the choice of networks.
@@ -58,26 +57,22 @@ def build_table(
         DeviceError: The device cannot be measured from here.
         HwticketsError: The folder cannot be written or is in use.
     """
-    if device.connection != "local" or device.runtime != "onnxruntime" or precision not in device.precisions:
-        raise DeviceError(
-            f"device {device.name} ({device.connection}, {device.runtime}) cannot be measured at {precision}"
-            " from here; choose another device: hwtickets devices list"
-        )
     begin_s = time.monotonic()
-    with FolderLock(folder):
+    with FolderLock(folder), open_bench(device, precision) as bench:
         plan = _Plan(space, device, seed, networks or _NETWORKS_A_UNIT * len(space.units))
         journal_path = folder / f"{device.runtime}-{precision}.partial.jsonl"
         if not resume:
             journal_path.unlink(missing_ok=True)
-        found = fingerprint(device, precision)
-        journal = Journal(journal_path, {**plan.key, "fingerprint": found})
+        journal = Journal(journal_path, {**plan.key, "fingerprint": dict(bench.fingerprint)})
         profiled = plan.graphs[:_PROFILED_NETWORKS]
         total = len(plan.graphs) + len(profiled)
         with progress.stage("latency table", total=total, unit="network", done=journal.count()) as stage:
-            profiles = profile_networks(profiled, device.threads, journal, stage)
-            latencies = measure_networks(plan.graphs, plan.reference, device.threads, journal, stage)
+            profiles = profile_networks(profiled, bench, journal, stage)
+            latencies = measure_networks(plan.graphs, plan.reference, bench, journal, stage)
         rows = _rows(plan, latencies, profiles)
-        table = LatencyTable(device.name, device.runtime, precision, 1, device.alignment, found, rows)
+        table = LatencyTable(
+            device.name, device.runtime, precision, 1, device.alignment, bench.fingerprint, rows
+        )
         table = _proven(table, plan, latencies)
         table = replace(
             table, provenance={**plan.key, "created": _now(), "seconds": round(time.monotonic() - begin_s, 1)}

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from hwtickets.devices import DeviceProfile, differences, fingerprint
+from hwtickets.devices import DeviceProfile, differences, open_bench
 from hwtickets.progress import Progress
 from hwtickets.tables.accuracy import table_accuracy
 from hwtickets.tables.measure import Journal, measure_networks
@@ -60,12 +60,11 @@ def check_table(
     progress = progress or Progress(quiet=True)
     with (
         TemporaryDirectory(prefix="hwtickets-") as folder,
+        open_bench(device, table.precision) as bench,
         progress.stage("check table", samples, "network") as stage,
     ):
         journal = Journal(Path(folder) / "check.jsonl", {})
-        measured_ms = measure_networks(
-            graphs, corner_networks(space)[0], device.threads, journal, stage
-        ).median_ms
+        measured_ms = measure_networks(graphs, corner_networks(space)[0], bench, journal, stage).median_ms
     predicted_ms = np.array([table.predict(graph).ms for graph in graphs])
     scale = float(np.median(measured_ms / predicted_ms))
     return TableCheck(
@@ -73,5 +72,5 @@ def check_table(
         machine_scale=scale,
         error=table_accuracy(table, graphs, measured_ms),
         error_after_scale=table_accuracy(table, graphs, measured_ms / scale),
-        differences=differences(table.fingerprint, fingerprint(device, table.precision)),
+        differences=differences(table.fingerprint, bench.fingerprint),
     )

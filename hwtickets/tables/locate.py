@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hwtickets.devices import DeviceProfile, differences, fingerprint, fingerprint_id
+from hwtickets.devices import DeviceProfile, device_fingerprint, differences, fingerprint_id
 from hwtickets.progress import Progress
 from hwtickets.resources import resource_dir
 from hwtickets.tables.build import build_table
@@ -50,7 +50,7 @@ def _user_tables() -> Path:
 
 
 def _relative_folder(device: DeviceProfile, space: Space, precision: str) -> Path:
-    machine = fingerprint_id(fingerprint(device, precision))
+    machine = fingerprint_id(device_fingerprint(device, precision))
     return Path(f"{device.name}-{machine}") / f"{space.name}-{space_id(space)}"
 
 
@@ -61,7 +61,7 @@ def list_tables(device: DeviceProfile, precision: str) -> list[dict[str, Any]]:
         For each its folder, whether it was measured on a device like this one (`differences` names what is
         not the same), how it was made and its stated error.
     """
-    now = fingerprint(device, precision)
+    now = device_fingerprint(device, precision)
     listed = []
     for root in (_user_tables(), resource_dir("latency_tables")):
         for path in sorted(root.glob(f"**/{device.runtime}-{precision}.csv")):

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from hwtickets.files import append_jsonl, read_jsonl
 from hwtickets.progress import Stage
-from hwtickets.runtimes import load, node_times, time_interleaved
+from hwtickets.runtimes import Bench
 from hwtickets.runtimes.profiling import original_name
 from hwtickets.space.operators import OperatorGraph, OperatorSpec
 from hwtickets.tables.fit import Profiled
-from hwtickets.tables.skeleton import skeleton_model
+from hwtickets.tables.skeleton import random_inputs, skeleton_model
 
 _BATCH = 10
 _RUNS = 100
@@ -81,14 +81,14 @@ class Latencies:
 
 
 def measure_networks(
-    graphs: Sequence[OperatorGraph], reference: OperatorGraph, threads: int, journal: Journal, stage: Stage
+    graphs: Sequence[OperatorGraph], reference: OperatorGraph, bench: Bench, journal: Journal, stage: Stage
 ) -> Latencies:
     """Times whole networks.
 
     Args:
         graphs: The networks, all with one input shape.
         reference: A network that is timed along with every batch.
-        threads: Threads of the runtime.
+        bench: Where to measure.
         journal: Holds what is already measured and receives the rest.
         stage: Is advanced by one a network.
     """
@@ -100,10 +100,9 @@ def measure_networks(
         ]
         if not batch:
             continue
-        sessions = {str(index): load(skeleton_model(graphs[index], seed=index), threads) for index in batch}
-        sessions[_REFERENCE] = load(skeleton_model(reference), threads)
-        inputs = sessions[_REFERENCE].random_inputs()
-        timings = time_interleaved(sessions, inputs, _RUNS, _WARMUP_RUNS, _SECONDS_A_BATCH)
+        models = {str(index): skeleton_model(graphs[index], seed=index) for index in batch}
+        models[_REFERENCE] = skeleton_model(reference)
+        timings = bench.time(models, random_inputs(reference), _RUNS, _WARMUP_RUNS, _SECONDS_A_BATCH)
         for index in batch:
             timing = timings[str(index)]
             journal.put(
@@ -119,7 +118,7 @@ def measure_networks(
 
 
 def profile_networks(
-    graphs: Sequence[OperatorGraph], threads: int, journal: Journal, stage: Stage
+    graphs: Sequence[OperatorGraph], bench: Bench, journal: Journal, stage: Stage
 ) -> dict[OperatorSpec, Profiled]:
     """Profiles networks inside the runtime; see `measure_networks` for the arguments.
 
@@ -132,8 +131,7 @@ def profile_networks(
         record = journal.get("profile", index)
         if record is None:
             model = skeleton_model(graph, seed=index)
-            inputs = load(model, threads).random_inputs()
-            found = node_times(model, inputs, _PROFILE_RUNS, threads)
+            found = bench.node_times(model, random_inputs(graph), _PROFILE_RUNS)
             shares = operator_times(graph, {name: node.mean_ms for name, node in found.items()})
             record = journal.put("profile", index, times=shares)
             stage.advance()

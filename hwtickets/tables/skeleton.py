@@ -42,6 +42,13 @@ def skeleton_model(graph: OperatorGraph, seed: int = 0) -> bytes:
     return writer.model(graph)
 
 
+def random_inputs(graph: OperatorGraph, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    """Standard normal inputs for the skeleton of a graph, shape (1, C, H, W)."""
+    x = graph.input
+    random = np.random.default_rng(seed)
+    return {"x": random.standard_normal((1, x.channels, x.height, x.width)).astype(np.float32)}
+
+
 class _ModelWriter:
     """Collects nodes and weights."""
 

@@ -18,7 +18,7 @@ from hwtickets.cli.main import run
 from hwtickets.deploy.bundle import read_bundle, write_bundle
 from hwtickets.deploy.check import OVERHEAD, block_times, verify_bundle
 from hwtickets.deploy.onnx_export import OPSET, block_of
-from hwtickets.devices import get_device
+from hwtickets.devices import get_device, open_bench
 from hwtickets.errors import HwticketsError, NumericsError, UsageError
 from hwtickets.files import sha256_of
 from hwtickets.runtimes import load
@@ -91,7 +91,7 @@ def test_names_of_nodes_lead_back_to_the_blocks(exported: Path) -> None:
 
 def test_the_parts_of_the_latency_sum_to_it(exported: Path) -> None:
     image = read_bundle(exported).samples.inputs[:1]
-    parts = block_times(exported / "model.onnx", BLOCKS, get_device("cpu"), image, latency_ms=0.5)
+    parts = block_times(exported / "model.onnx", BLOCKS, open_bench(get_device("cpu")), image, latency_ms=0.5)
     assert sum(float(part["ms"]) for part in parts) == pytest.approx(0.5)
     names = [str(part["name"]) for part in parts]
     assert {"stem", "blocks.0", "blocks.1", OVERHEAD} <= set(names)
@@ -100,11 +100,11 @@ def test_the_parts_of_the_latency_sum_to_it(exported: Path) -> None:
 
 
 def test_a_bundle_is_verified_on_its_samples(bundle: Path) -> None:
-    numerics, accuracy = verify_bundle(read_bundle(bundle), get_device("cpu"))
+    numerics, accuracy = verify_bundle(read_bundle(bundle), open_bench(get_device("cpu")))
     assert numerics.ok and numerics.max_rel_error < 1e-5 and numerics.top1_agreement == 1.0
     assert numerics.images == 20
     assert 0 <= accuracy <= 100
-    assert verify_bundle(read_bundle(bundle), get_device("cpu"), images=5)[0].images == 5
+    assert verify_bundle(read_bundle(bundle), open_bench(get_device("cpu")), images=5)[0].images == 5
 
 
 @pytest.mark.parametrize("shift", [0.1, float("nan")])
@@ -204,7 +204,7 @@ def test_an_unknown_format_names_what_is_known(ticket_folder: Path, tmp_path: Pa
 def test_exporting_again_replaces_the_bundle(ticket_folder: Path, bundle: Path) -> None:
     _alter_model(bundle, 1.0)
     write_bundle(ticket_folder, bundle)
-    assert verify_bundle(read_bundle(bundle), get_device("cpu"))[0].ok
+    assert verify_bundle(read_bundle(bundle), open_bench(get_device("cpu")))[0].ok
 
 
 # Refuses the packages that the board does not have, then runs the runner as a program.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hwtickets.devices import get_device, open_bench
 from hwtickets.progress import Progress
 from hwtickets.space.operators import GraphBuilder, OperatorGraph
 from hwtickets.tables.measure import Journal, Latencies, measure_networks, operator_times
@@ -44,11 +45,11 @@ def test_a_slow_spell_of_the_machine_is_taken_out() -> None:
 
 def test_a_second_process_measures_only_what_is_missing(space: Space, tmp_path: Path) -> None:
     graphs, reference = sampled_networks(space, 16, 4, seed=0), corner_networks(space)[0]
-    file = tmp_path / "journal.jsonl"
+    file, bench = tmp_path / "journal.jsonl", open_bench(get_device("cpu"))
     with Progress(quiet=True).stage("first") as stage:
-        first = measure_networks(graphs[:2], reference, 1, Journal(file, {"seed": 0}), stage)
+        first = measure_networks(graphs[:2], reference, bench, Journal(file, {"seed": 0}), stage)
     with Progress(quiet=True).stage("second") as stage:
-        both = measure_networks(graphs, reference, 1, Journal(file, {"seed": 0}), stage)
+        both = measure_networks(graphs, reference, bench, Journal(file, {"seed": 0}), stage)
         assert stage.done == 2
     assert len(both.runs) == 4
     assert both.median_ms[0] / both.median_ms[1] == pytest.approx(first.median_ms[0] / first.median_ms[1])

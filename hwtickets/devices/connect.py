@@ -1,0 +1,48 @@
+"""From a device's profile to the device itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hwtickets.devices.fingerprint import fingerprint
+from hwtickets.devices.profile import DeviceProfile
+from hwtickets.errors import DeviceError
+
+if TYPE_CHECKING:
+    from hwtickets.runtimes.bench import Bench
+
+
+def open_bench(profile: DeviceProfile, precision: str = "fp32") -> Bench:
+    """Reaches a device and gets it ready to measure; close it, or use it in a `with` statement.
+
+    Args:
+        profile: The device.
+        precision: Of the networks that will be measured.
+
+    Raises:
+        DeviceError: There is no way to the device, or it cannot be measured.
+    """
+    if precision not in profile.precisions:
+        raise DeviceError(
+            f"device {profile.name} cannot be measured at {precision}, only at"
+            f" {', '.join(profile.precisions)}"
+        )
+    if profile.connection != "local" or profile.runtime != "onnxruntime":
+        raise DeviceError(
+            f"device {profile.name} ({profile.connection}, {profile.runtime}) cannot be measured from here;"
+            " choose another device: hwtickets devices list"
+        )
+    from hwtickets.runtimes.bench import LocalBench
+
+    return LocalBench(fingerprint(profile, precision), profile.threads)
+
+
+@functools.lru_cache(maxsize=32)
+def device_fingerprint(profile: DeviceProfile, precision: str = "fp32") -> Mapping[str, str]:
+    """The fingerprint of a device as it is now; asked of the device once in a process."""
+    if profile.connection == "local":
+        return fingerprint(profile, precision)
+    with open_bench(profile, precision) as bench:
+        return bench.fingerprint

@@ -1,0 +1,104 @@
+"""What the device shows of a delivered network, next to the dense one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hwtickets import files
+from hwtickets.deploy.bundle import Bundle
+from hwtickets.deploy.check import Measurement, block_times, measure, verify_bundle
+from hwtickets.deploy.samples import Samples
+from hwtickets.devices import open_bench
+from hwtickets.runtimes import Bench
+from hwtickets.search.job import Job
+
+
+class Gauge:
+    """Measures exported networks of one job side by side with its dense network.
+
+    Args:
+        job: The search.
+        dense: The exported dense network.
+        dense_ms: Its latency when the space was profiled; budgets that are shares are shares of this.
+        samples: Real images to run on.
+    """
+
+    def __init__(self, job: Job, dense: Path, dense_ms: float, samples: Samples) -> None:
+        self._job, self._dense, self._dense_ms = job, dense, dense_ms
+        self._image = samples.inputs[:1]
+        budget = job.budgets.get("latency")
+        self._relative = budget is not None and budget.relative
+
+    def budget_ms(self, model: Path, runs: int) -> float:
+        """Latency of a network in ms, as the budget counts it.
+
+        Args:
+            model: The ONNX file.
+            runs: Timed runs.
+        """
+        with self._bench() as bench:
+            return self._budget_ms(self._time(bench, model, runs))
+
+    def examine(self, bundle: Bundle, runs: int, folder: Path) -> dict[str, Any]:
+        """Everything that is reported of a delivered network: numerics, latency, where the time goes.
+
+        Args:
+            bundle: The network.
+            runs: Timed runs.
+            folder: Gets every sample, the time of every block and the numerics.
+
+        Raises:
+            NumericsError: The device does not compute what PyTorch computes.
+        """
+        with self._bench() as bench:
+            numerics, _ = verify_bundle(bundle, bench)
+            numerics.require_ok(bundle.model_path)
+            timed = self._time(bench, bundle.model_path, runs)
+            blocks = {
+                name: self._blocks(bench, path, timed.timings[name].p50_ms)
+                for name, path in (("ticket", bundle.model_path), ("dense", self._dense))
+            }
+        _write(folder, timed, blocks["ticket"], numerics.as_dict())
+        return {
+            "budget_ms": self._budget_ms(timed),
+            "speed": self._speed(timed),
+            "latency_ms": timed.timings["ticket"].summary(),
+            "dense_latency_ms": timed.timings["dense"].summary(),
+            "ratio": dict(zip(("median", "low", "high"), timed.ratios["ticket"], strict=True)),
+            "blocks": blocks["ticket"],
+            "dense_blocks": blocks["dense"],
+            "verify": numerics.as_dict(),
+        }
+
+    def _bench(self) -> Bench:
+        return open_bench(self._job.device, self._job.config.precision)
+
+    def _time(self, bench: Bench, model: Path, runs: int) -> Measurement:
+        return measure({"dense": self._dense, "ticket": model}, "dense", bench, runs, self._image)
+
+    def _blocks(self, bench: Bench, model: Path, latency_ms: float) -> list[dict[str, float | str]]:
+        return block_times(model, self._job.space.blocks, bench, self._image, latency_ms)
+
+    def _budget_ms(self, timed: Measurement) -> float:
+        """The latency that the budget is about: a share of the dense network is measured as one."""
+        if self._relative:
+            return timed.ratios["ticket"][0] * self._dense_ms
+        return timed.timings["ticket"].p50_ms
+
+    def _speed(self, timed: Measurement) -> float:
+        """The device's latency now over that of the profile, for budgets that are shares; else 1."""
+        return timed.timings["dense"].p50_ms / self._dense_ms if self._relative else 1.0
+
+
+def _write(
+    folder: Path, timed: Measurement, blocks: list[dict[str, float | str]], numerics: Mapping[str, Any]
+) -> None:
+    samples = {
+        name: {"clock": timing.clock, "samples_ms": timing.samples_ms}
+        for name, timing in timed.timings.items()
+    }
+    files.write_json(folder / "times.json", samples)
+    files.write_json(folder / "layers.json", blocks)
+    files.write_json(folder / "verify.json", dict(numerics))
