@@ -1,7 +1,8 @@
 """Accuracy at a latency budget: latency-priced search against MAC-priced search and uniform width scaling.
 
 For every seed: the dense network, both searches at every budget through the library's own pipeline, and the
-widest uniform network within the budget trained from scratch; all for the same number of steps. In the end
+widest uniform network within the budget trained from scratch; all for the same number of steps, and all but
+the dense one with the dense network as teacher where the recipe says so (the default). In the end
 all networks of a seed are timed side by side. A uniform network cannot lose branches, so the narrowest one
 may be above the budget: it is trained all the same and marked.
 
@@ -83,7 +84,13 @@ class Seed:
 
     def _search(self, budget: str) -> dict[str, Any]:
         """Both searches; empty where the budget is below the smallest network."""
-        updates = {"budgets": {"latency": budget}, "baseline": False, "compare": ["macs"], "price": "latency"}
+        updates = {
+            "budgets": {"latency": budget},
+            "baseline": False,
+            "teacher": str(self._rivals.dense_ticket),
+            "compare": ["macs"],
+            "price": "latency",
+        }
         config = self._config.model_copy(update=updates)
         folder = self._runs / budget.replace("%", "pc")
         progress = Progress(api.search_stages(config))

@@ -15,6 +15,7 @@ from hwtickets.progress import Progress
 from hwtickets.runs import RunFolder
 from hwtickets.runtimes import load, paired_ratio, time_interleaved
 from hwtickets.search.dense import STAGE, train_dense
+from hwtickets.search.finetuning import lessons_of
 from hwtickets.search.job import Job
 from hwtickets.search.pipeline import Prepared, prepare
 from hwtickets.search.tickets import as_ticket
@@ -63,6 +64,11 @@ class Rivals:
         self._run = RunFolder.create(folder, config.model_dump(mode="json"), resume=True)
         self._job = Job.prepare(config, progress)
         self._prepared: Prepared = prepare(self._job)
+
+    @property
+    def dense_ticket(self) -> Path:
+        """Ticket folder of the dense network."""
+        return self._run.state / "dense" / "ticket"
 
     def dense(self) -> dict[str, Any]:
         """Trains and exports the dense network; score, seconds and path of its bundle."""
@@ -124,8 +130,9 @@ class Rivals:
         resize(model, job.space.units.values(), chosen.widths)
         rate = LearningRate(config.learning_rate, steps)
         training = PlainTraining(rate, 0, steps, config.weight_decay, config.ema_decay, config.seed)
+        lessons = lessons_of(config, job.task, self.dense_ticket)
         with job.progress.stage(f"uniform {chosen.fraction:.2f}", total=steps, unit="step") as shown:
-            train_plain(model, job.task, training, {}, folder / "training.safetensors", shown.advance)
+            train_plain(model, lessons, training, {}, folder / "training.safetensors", shown.advance)
         drawn = Allocation(chosen.widths, chosen.forms, {}, 1.0)
         provenance = {"uniform": chosen.fraction, "seed": config.seed, "steps": steps}
         ticket = as_ticket(model, drawn, job.space, job.task, config.data, provenance)

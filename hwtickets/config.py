@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from hwtickets.budgets import METRICS, parse_budget
@@ -15,6 +15,7 @@ from hwtickets.errors import HwticketsError, UsageError, unknown
 from hwtickets.files import read_text
 from hwtickets.resources import resource_dir
 
+Recipe = Literal["distill", "finetune"]
 Share = Annotated[float, Field(ge=0, le=1)]
 _Model = TypeVar("_Model", bound="_Config")
 
@@ -53,12 +54,17 @@ class SearchConfig(_Config):
         reactivation: Whether masked weights may come back after a pruning step.
         floor: Channels every block keeps in at least one branch; 0: a block may vanish.
         layer_floor: Share of the weights that an unstructured mask leaves in every layer.
+        baseline: Whether the dense network is trained, for comparison and as a teacher.
         finetune_share: Share of `epochs` spent on the drawn ticket.
         finetune_rate: Peak learning rate of that, as a share of `learning_rate`.
+        teacher: Folder of the ticket that teaches; None for this run's dense network.
+        recipe: How the drawn ticket is trained: on the data alone (finetune), or with a teacher beside it
+            (distill); None for distill where there is a teacher.
+        distill_share: Of the teacher in the loss.
+        distill_temperature: Softens the outputs of ticket and teacher.
         shrinks: How often the supernet is shrunk on the way to the budget.
         ema_decay: Of the averaged weights, a step.
         importance: What a channel's value is measured by.
-        baseline: Whether the dense network is trained for comparison.
         compare: Other prices that are searched with, for comparison.
         max_draws: Draws of the closed loop.
         tolerance: How far under the budget a ticket may stay, as a share.
@@ -83,16 +89,28 @@ class SearchConfig(_Config):
     reactivation: Literal["none", "after-prune"] = "after-prune"
     floor: int = Field(0, ge=0)
     layer_floor: Share = 0.05
+    baseline: bool = True
     finetune_share: Share = 0.7
     finetune_rate: float = Field(1.0, gt=0)
+    teacher: str | None = None
+    recipe: Recipe | None = Field(None, validate_default=True)
+    distill_share: Share = 0.5
+    distill_temperature: float = Field(4.0, gt=0)
     shrinks: int = Field(8, ge=0)
     ema_decay: float = Field(0.98, ge=0, lt=1)
     importance: Literal["taylor", "bn-scale"] = "taylor"
-    baseline: bool = True
     compare: list[Literal["macs"]] = []
     max_draws: int = Field(5, ge=1)
     tolerance: Share = 0.03
     threads: int | None = Field(None, ge=1)
+
+    @field_validator("recipe")
+    @classmethod
+    def _taught(cls, recipe: Recipe | None, info: ValidationInfo) -> Recipe:
+        taught = bool(info.data.get("baseline") or info.data.get("teacher"))
+        if recipe == "distill" and not taught:
+            raise ValueError("distill needs a teacher: train the dense network, or name a ticket")
+        return recipe or ("distill" if taught else "finetune")
 
     @field_validator("budgets")
     @classmethod

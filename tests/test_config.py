@@ -98,3 +98,21 @@ def test_a_supernet_is_read_alone() -> None:
     assert parse_supernet({"sizes": {"depth": 2}}).name == "mobile"
     with pytest.raises(UsageError, match="did you mean 'sizes'"):
         parse_supernet({"size": {}})
+
+
+@pytest.mark.parametrize(
+    ("asked", "recipe"),
+    [
+        ({}, "distill"),
+        ({"baseline": False}, "finetune"),
+        ({"baseline": False, "teacher": "runs/x/ticket"}, "distill"),
+        ({"recipe": "finetune"}, "finetune"),
+    ],
+)
+def test_a_ticket_is_taught_where_there_is_a_teacher(asked: dict[str, Any], recipe: str) -> None:
+    assert load_config(None, {"budgets": {"latency": "40%"}, **asked}).recipe == recipe
+
+
+def test_distilling_without_a_teacher_is_refused() -> None:
+    with pytest.raises(UsageError, match="needs a teacher"):
+        load_config(None, {"budgets": {"latency": "40%"}, "baseline": False, "recipe": "distill"})

@@ -16,6 +16,7 @@ from hwtickets.devices import device_fingerprint
 from hwtickets.runs import RunFolder
 from hwtickets.search.closed_loop import Draw, LoopResult, close_loop
 from hwtickets.search.draw import draw_within
+from hwtickets.search.finetuning import finetune
 from hwtickets.search.gauge import Gauge
 from hwtickets.search.job import Job
 from hwtickets.search.points import DrawPoint
@@ -26,8 +27,6 @@ from hwtickets.sparsity.allocation import Allocation
 from hwtickets.sparsity.choices import PricedSpace, price_space
 from hwtickets.sparsity.mask import sparsity_of
 from hwtickets.tables.skeleton import skeleton_model
-from hwtickets.training.optimizer import LearningRate
-from hwtickets.training.plain import PlainTraining, train_plain
 
 #: Timed runs of a drawn network, and of the ticket at the end.
 DRAW_RUNS, FINAL_RUNS = 400, 1500
@@ -195,24 +194,11 @@ class Delivery:
             }
 
     def _finetune(self, network: CutNetwork) -> None:
-        order, job = self._order, self._job
-        config, plan = job.config, job.plan
-        if plan.total == plan.search:
-            return
-        training = PlainTraining(
-            LearningRate(config.finetune_rate * config.learning_rate, plan.total, plan.search),
-            plan.search,
-            plan.total,
-            config.weight_decay,
-            config.ema_decay,
-            config.seed,
-        )
+        order = self._order
         name = files.sha256_of(repr(sorted(network.drawn.widths.items())).encode())[:12]
         checkpoint = order.folder / f"finetune-{name}.safetensors"
-        with job.progress.stage(
-            f"finetune{order.suffix}", total=plan.total - plan.search, unit="step"
-        ) as shown:
-            train_plain(network.model, job.task, training, network.masks, checkpoint, shown.advance)
+        dense = self._run.state / "dense" / "ticket"
+        finetune(self._job, network, dense, checkpoint, f"finetune{order.suffix}")
 
     def _save(self, network: CutNetwork, folder: Path) -> str:
         order, job, drawn = self._order, self._job, network.drawn

@@ -139,11 +139,11 @@ class TwoInOne:
         self.loop.run(advance)
         self._ema.copy_to(self.model)
         apply_masks(self.model, self._masks.masks)
-        task = self.loop.task
-        recalibrate(self.model, (task.calibration_batch(index) for index in range(CALIBRATION_BATCHES)))
-        batches = (task.train_batch(index) for index in range(SCORING_BATCHES))
+        lessons = self.loop.lessons
+        recalibrate(self.model, (lessons.calibration_batch(index) for index in range(CALIBRATION_BATCHES)))
+        batches = (lessons.train_batch(index) for index in range(SCORING_BATCHES))
         scores = measure_scores(
-            self.model, self._pricing.space.units.values(), self._importance, batches, task.loss
+            self.model, self._pricing.space.units.values(), self._importance, batches, lessons.loss
         )
         weights = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
         self._save_point(self._config.shrinks + 1, self.loop.step, weights, scores)

@@ -100,6 +100,21 @@ class Classification:
         """Cross-entropy of logits (B, classes) against labels (B,), averaged over the batch."""
         return nn.functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
 
+    def imitation_loss(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
+        """Divergence of the softened class probabilities, averaged over the batch.
+
+        Args:
+            outputs: Logits (B, classes).
+            taught: Logits of the teacher (B, classes).
+            temperature: Softens both; the factor of its square keeps the gradients' size.
+
+        Source: Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015), section 2.
+        """
+        own = nn.functional.log_softmax(outputs / temperature, 1)
+        other = nn.functional.log_softmax(taught / temperature, 1)
+        divergence = nn.functional.kl_div(own, other, reduction="batchmean", log_target=True)
+        return temperature**2 * divergence
+
     @torch.no_grad()
     def score(self, model: nn.Module, split: SplitName) -> float:
         """Top-1 accuracy in percent, in evaluation mode; every module is put back into the mode it was in."""

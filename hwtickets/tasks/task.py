@@ -10,7 +10,20 @@ from torch import Tensor, nn
 SplitName = Literal["validation", "test"]
 
 
-class Task(Protocol):
+class Lessons(Protocol):
+    """What training needs: batches, and how far an answer is from the right one."""
+
+    def train_batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of one training step; a pure function of the seed and the step."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """What training minimises, a scalar."""
+
+    def calibration_batch(self, index: int) -> Tensor:
+        """Training inputs as at deployment, for batch norm statistics; a pure function of seed and index."""
+
+
+class Task(Lessons, Protocol):
     """Data, loss and metric.
 
     Attributes:
@@ -33,20 +46,14 @@ class Task(Protocol):
     classes: list[str]
     steps_per_epoch: int
 
-    def train_batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of one training step; a pure function of the seed and the step."""
-
     def validation_batches(self, batch_size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets that choices are made on."""
 
     def test_batches(self, batch_size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets for the last figure."""
 
-    def calibration_batch(self, index: int) -> Tensor:
-        """Training inputs as at deployment, for batch norm statistics; a pure function of seed and index."""
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What training minimises, a scalar."""
+    def imitation_loss(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
+        """How far a network's outputs are from its teacher's, a scalar of the loss's size."""
 
     def score(self, model: nn.Module, split: SplitName) -> float:
         """The metric of a model on one split; leaves the model's modes as they were."""

@@ -14,7 +14,7 @@ from hwtickets.supernets.base import Supernet
 from hwtickets.training.optimizer import LearningRate
 
 if TYPE_CHECKING:
-    from hwtickets.tasks.task import Task
+    from hwtickets.tasks.task import Lessons
 
 Trigger = Callable[[int], bool]
 
@@ -57,7 +57,7 @@ class TrainingLoop:
 
     Args:
         model: The network.
-        task: Gives batches by step number and the loss.
+        lessons: Batches by step number, and the loss.
         optimizer: Updates the weights.
         learning_rate: Rate at a step.
         hooks: In the order in which they are called.
@@ -71,7 +71,7 @@ class TrainingLoop:
     def __init__(
         self,
         model: Supernet,
-        task: Task,
+        lessons: Lessons,
         optimizer: torch.optim.Optimizer,
         learning_rate: LearningRate,
         hooks: Sequence[Hook],
@@ -81,7 +81,7 @@ class TrainingLoop:
         interval: int = 50,
         seed: int = 0,
     ) -> None:
-        self.model, self.task, self.optimizer = model, task, optimizer
+        self.model, self.lessons, self.optimizer = model, lessons, optimizer
         self.learning_rate, self.hooks = learning_rate, list(hooks)
         self.steps, self.step, self.interval, self.seed = steps, first_step, interval, seed
         self.triggers = triggers or {}
@@ -112,9 +112,9 @@ class TrainingLoop:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
         self._call(lambda hook: hook.on_step_begin(self))
-        x, target = self.task.train_batch(self.step)
+        x, target = self.lessons.train_batch(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.task.loss(self.model(x), target)
+        loss = self.lessons.loss(self.model(x), target)
         loss.backward()
         self.loss = float(loss.detach())
         if not math.isfinite(self.loss):

@@ -10,7 +10,7 @@ import torch
 
 from hwtickets.sparsity.mask import Masks, apply_masks
 from hwtickets.supernets.base import Supernet
-from hwtickets.tasks.task import Task
+from hwtickets.tasks.task import Lessons
 from hwtickets.training.batchnorm import recalibrate
 from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore_loop
 from hwtickets.training.ema import EMA
@@ -60,7 +60,7 @@ class FixedMasks(Hook):
 
 def train_plain(
     model: Supernet,
-    task: Task,
+    lessons: Lessons,
     training: PlainTraining,
     masks: Masks,
     checkpoint: Path | None,
@@ -70,7 +70,7 @@ def train_plain(
 
     Args:
         model: The network.
-        task: The task.
+        lessons: Batches and loss.
         training: How to train.
         masks: Weights that stay zero.
         checkpoint: Where to save on the way and go on from after a kill; None for short runs.
@@ -80,7 +80,7 @@ def train_plain(
     ema = EMA(training.ema_decay)
     loop = TrainingLoop(
         model,
-        task,
+        lessons,
         build_optimizer(model, training.weight_decay),
         training.learning_rate,
         [FixedMasks(masks), ema, *([Checkpointer(checkpoint)] if checkpoint else [])],
@@ -94,5 +94,5 @@ def train_plain(
     loop.run(advance)
     ema.copy_to(model)
     apply_masks(model, masks)
-    recalibrate(model, (task.calibration_batch(index) for index in range(training.calibration_batches)))
+    recalibrate(model, (lessons.calibration_batch(index) for index in range(training.calibration_batches)))
     model.eval()
