@@ -58,7 +58,7 @@ def _penalised(
     penalty.set_prices(prices, space.dense())
     rate = LearningRate(0.1, 10**6, warmup_share=0.0)
     loop = TrainingLoop(model, task, build_optimizer(model, 0.0), rate, [penalty], steps)
-    loop.task = _Flat(task)  # type: ignore[assignment]
+    loop.lessons = _Flat(task)  # type: ignore[assignment]
     loop.run()
     return {
         name: float(model.get_submodule(unit.importance).weight.detach().sum())
