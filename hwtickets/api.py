@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hwtickets import files
 from hwtickets.config import SearchConfig, SupernetConfig, recorded_config
-from hwtickets.deploy.bundle import read_bundle, write_bundle
+from hwtickets.deploy.bundle import Bundle, read_bundle, write_bundle
 from hwtickets.deploy.check import block_times, measure, verify_bundle
 from hwtickets.devices import Check, DeviceProfile, get_device, list_devices, open_bench
 from hwtickets.devices import check_device as check_profile
-from hwtickets.errors import HwticketsError, UsageError, unknown
+from hwtickets.devices.hardware import with_sensors
+from hwtickets.errors import UsageError, unknown
 from hwtickets.progress import Progress
 from hwtickets.report import build_views, merge_reports
 from hwtickets.runs import RunFolder
-from hwtickets.search.job import Job
-from hwtickets.search.pipeline import draw_from_run, run_search, stages_of
+from hwtickets.search.job import Job, resolved
+from hwtickets.search.later_draws import draw_from_run, reports_of
+from hwtickets.search.pipeline import run_search, stages_of
 from hwtickets.search.recipes import finetune_ticket
 from hwtickets.search.space_profile import describe_space
 from hwtickets.space.space import SearchSpace
 from hwtickets.supernets import build_supernet
-from hwtickets.tables import LatencyTable, find_table, list_tables, table_folder
+from hwtickets.tables import LatencyTable, existing_table, importers, list_tables, save_table, table_folder
 from hwtickets.tables import build_table as measure_table
 from hwtickets.tables import check_table as compare_table
 
@@ -38,8 +40,8 @@ def devices() -> list[DeviceProfile]:
 
 
 def device(name: str) -> DeviceProfile:
-    """The profile of a device; an unknown name is a usage error."""
-    return get_device(name)
+    """The profile of a device with the sensors that it has now; an unknown name is a usage error."""
+    return with_sensors(get_device(name))
 
 
 def check_device(name: str) -> list[Check]:
@@ -52,7 +54,7 @@ def build_table(
     supernet: SupernetConfig,
     input_shape: tuple[int, int, int],
     classes: int,
-    precision: str,
+    precision: str | None,
     output: Path | None,
     resume: bool,
     seed: int,
@@ -61,20 +63,28 @@ def build_table(
     """Measures the latency table of a supernet's operators on a device.
 
     Args:
-        device: Name of the device.
+        device: Name of the device; names of several identical ones, separated by commas, share the work.
         supernet: The supernet.
         input_shape: Channels, height and width (pixels) of one input.
         classes: Outputs.
-        precision: One of the device's.
-        output: Where to write; by default where searches look for it.
+        precision: One of the device's; its own if None.
+        output: Where to write; by default where searches look for it, for each of the devices.
         resume: Go on with an unfinished build.
         seed: Chooses the networks that are measured.
         progress: Where to report.
     """
-    profile = get_device(device)
+    profile, *others = [get_device(name) for name in dict.fromkeys(device.split(","))]
+    precision = precision or profile.precisions[0]
     space = _space(supernet, input_shape, classes)
     folder = output or table_folder(profile, space, precision)
-    return measure_table(space, profile, folder, progress, seed, resume=resume, precision=precision)
+    table = measure_table(
+        space, profile, folder, progress, seed, resume=resume, precision=precision, others=others
+    )
+    for other in [] if output else others:
+        named = {**table.fingerprint, "device": other.name}
+        same = dataclasses.replace(table, device=other.name, fingerprint=named)
+        save_table(same, table_folder(other, space, precision))
+    return table
 
 
 def check_table(
@@ -82,26 +92,58 @@ def check_table(
     supernet: SupernetConfig,
     input_shape: tuple[int, int, int],
     classes: int,
-    precision: str,
+    precision: str | None,
     samples: int,
     progress: Progress,
+    allow_other_fingerprint: bool = False,
 ) -> dict[str, Any]:
-    """Measures random networks and compares them with the table's predictions; keys as in `TableCheck`."""
+    """Measures random networks and compares them with the table's predictions; keys as in `TableCheck`.
+
+    Raises:
+        HwticketsError: There is no table, or only one of another state of the device.
+    """
     profile = get_device(device)
+    precision = precision or profile.precisions[0]
     space = _space(supernet, input_shape, classes)
-    table = find_table(profile, space, precision)
-    if table is None:
-        raise HwticketsError(
-            f"there is no table of this supernet for {device} at {precision};"
-            f" build it with: hwtickets table build --device {device} --supernet {supernet.name}"
-        )
+    table = existing_table(space, profile, precision, allow_other_fingerprint)
     return dataclasses.asdict(compare_table(table, space, profile, samples, progress=progress))
 
 
-def table_info(device: str, precision: str) -> dict[str, Any]:
-    """Every table of a device that this machine holds: where it is, what was measured, its stated error."""
+def table_info(device: str) -> dict[str, Any]:
+    """Every table of a device that this machine holds, and where its numbers come from; see `list_tables`."""
     profile = get_device(device)
-    return {"device": profile.name, "tables": list_tables(profile, precision)}
+    return {"device": profile.name, "tables": list_tables(profile)}
+
+
+def import_table(
+    files: Sequence[Path],
+    device: str,
+    runtime: str,
+    precision: str,
+    format: str | None,
+    select: str | None,
+    batch: int,
+    output: Path | None,
+) -> dict[str, Any]:
+    """Makes a latency table of measurements that others took.
+
+    Args:
+        files: One table, several of one device, or the two files of an engine of TensorRT.
+        device: Name of the device that was measured; a new name becomes a device that only tables describe.
+        runtime: The runtime that it was measured with.
+        precision: The precision that it was measured in.
+        format: One of `importers.FORMATS`; found out from the files if None.
+        select: Which device, where a file holds several.
+        batch: Images at once.
+        output: Folder of the table; by default one among this user's tables.
+
+    Returns:
+        What `LatencyTable.describe` says of the table, and its `folder`.
+    """
+    name, alignment = importers.device_of(device)
+    asked = importers.Import(files, name, runtime, precision, format, select, batch, alignment)
+    table = importers.import_table(asked)
+    return {"folder": str(importers.keep(table, output)), **table.describe()}
 
 
 def profile(config: SearchConfig, progress: Progress) -> dict[str, Any]:
@@ -112,8 +154,8 @@ def profile(config: SearchConfig, progress: Progress) -> dict[str, Any]:
         progress: Where to report.
 
     Returns:
-        Dense and smallest costs, the number of networks, the budgets with `feasible` and `nearest`, the
-        costliest blocks.
+        Dense and smallest costs, `measured` (or predicted from `table`), the number of networks, the budgets
+        with `feasible` and `nearest`, the costliest blocks.
     """
     job = Job.prepare(config, progress)
     return describe_space(job)
@@ -127,7 +169,7 @@ def search_stages(config: SearchConfig) -> list[str]:
 def search(
     config: SearchConfig, output_dir: Path, resume: bool, dry_run: bool, progress: Progress, command: str
 ) -> dict[str, Any]:
-    """Runs the main job: from budgets to a measured, exported ticket and its report.
+    """Runs the main job: from budgets to an exported ticket, measured if there is a device, and its report.
 
     Args:
         config: What is asked for.
@@ -138,42 +180,58 @@ def search(
         command: The command line, for the report.
 
     Returns:
-        The report, with `kept` (whether every budget holds as measured) and `report_html`; a dry run
-        returns what `profile` does.
+        The report, with `kept` (whether every budget holds as measured, or else as predicted), `measured` and
+        `report_html`; a dry run returns what `profile` does.
 
     Raises:
         BudgetError: A budget is infeasible.
     """
     if dry_run:
         return profile(config, progress)
+    config = resolved(config, progress)
     run = RunFolder.create(output_dir, config.model_dump(mode="json"), resume)
     with files.FolderLock(output_dir):
         report = run_search(run, config, progress, command)
         built = build_views(report, run.report_dir)
     return {
         **report,
-        "kept": all(budget["kept"] for budget in report["budgets"]),
+        "kept": all(budget["kept"] is not False for budget in report["budgets"]),
+        "measured": report["device"]["measured"],
         "report_html": str(built.html),
     }
 
 
 def draw(
-    run: Path, budgets: Mapping[str, str], device: str | None, finetune: bool, progress: Progress
+    run: Path,
+    budgets: Mapping[str, str],
+    finetune: bool,
+    progress: Progress,
+    device: str | None = None,
+    precision: str | None = None,
+    table: Path | None = None,
+    allow_other_fingerprint: bool = False,
 ) -> dict[str, Any]:
     """Draws another ticket from a trained run; no search, only a short finetuning.
 
     Args:
         run: Folder of a finished search.
         budgets: Metric to limit.
-        device: Another device than the run's.
         finetune: Whether the ticket is trained further.
         progress: Where to report.
+        device: Another device than the run's.
+        precision: Of the deployed network; by default the run's, on another device that device's own.
+        table: Folder of the latency table; by default the run's, on another device the one of that device.
+        allow_other_fingerprint: Use a table also where the device is not as it was measured.
 
     Returns:
-        The ticket's entry for the report, with `path` and `kept`.
+        The ticket's entry for the report, with `path`, `kept`, `measured` and `table`.
     """
     folder = RunFolder.open(run)
-    asked = {"budgets": dict(budgets), **({"device": device} if device else {})}
+    asked: dict[str, Any] = {"budgets": dict(budgets), "allow_other_fingerprint": allow_other_fingerprint}
+    if device is not None and get_device(device).name != folder.config.get("device"):
+        asked |= {"device": device, "precision": get_device(device).precisions[0], "table": None}
+    asked |= {"precision": precision} if precision else {}
+    asked |= {"table": str(table)} if table else {}
     config = recorded_config(folder.config, asked, run / "config.yaml")
     with files.FolderLock(run):
         return draw_from_run(folder, config, finetune, progress)
@@ -222,8 +280,8 @@ def verify(bundle: Path, device: str, images: int) -> dict[str, Any]:
     Raises:
         NumericsError: The outputs differ by more than the precision explains.
     """
-    opened = read_bundle(bundle)
-    with open_bench(get_device(device), opened.facts["precision"]) as bench:
+    opened, profile = read_bundle(bundle), get_device(device)
+    with open_bench(profile, _precision(opened, profile)) as bench:
         numerics, accuracy = verify_bundle(opened, bench, images)
     numerics.require_ok(opened.model_path)
     return {**numerics.as_dict(), "accuracy_on_samples_percent": accuracy}
@@ -246,7 +304,7 @@ def benchmark(bundle: Path, device: str, runs: int, dense: Path | None) -> dict[
     if dense is not None:
         models["dense"] = read_bundle(dense).model_path
     image = opened.samples.inputs[:1]
-    with open_bench(profile, opened.facts["precision"]) as bench:
+    with open_bench(profile, _precision(opened, profile)) as bench:
         measured = measure(models, "dense" if dense else "ticket", bench, runs, image)
         latency = measured.timings["ticket"]
         blocks = block_times(opened.model_path, opened.facts["forms"], bench, image, latency.p50_ms)
@@ -273,15 +331,14 @@ def report(runs: list[Path], output_dir: Path | None) -> Path:
         Path of the page.
     """
     folders = [RunFolder.open(run) for run in runs]
-    merged = merge_reports([_report_of(folder) for folder in folders])
+    merged = merge_reports([report for folder in folders for report in reports_of(folder)])
     return build_views(merged, output_dir or folders[0].report_dir).html
 
 
-def _report_of(run: RunFolder) -> dict[str, Any]:
-    """The search's report with the tickets drawn later."""
-    report: dict[str, Any] = files.read_json(run.state / "report.json", "report of a finished search")
-    drawn = [files.read_json(path, "drawn ticket") for path in sorted(run.path.glob("draws/*/entry.json"))]
-    return {**report, "tickets": [*report["tickets"], *drawn]}
+def _precision(bundle: Bundle, device: DeviceProfile) -> str:
+    """What a bundle is run at: its own precision, or what the device builds from it."""
+    own: str = bundle.facts["precision"]
+    return own if own in device.precisions else device.precisions[0]
 
 
 def _space(supernet: SupernetConfig, input_shape: tuple[int, int, int], classes: int) -> SearchSpace:

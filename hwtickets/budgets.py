@@ -1,4 +1,4 @@
-"""Budgets: what a ticket may cost at most, as the user writes it ("8ms", "40%", "300M MACs")."""
+"""Budgets: what a ticket may cost at most, as the user writes it ("8ms", "40%", "50mJ", "300M MACs")."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal, get_args
 
 from hwtickets.errors import UsageError, unknown
 
-Metric = Literal["latency", "macs", "size", "params"]
+Metric = Literal["latency", "macs", "size", "params", "energy"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
-# Amounts are kept in ms, MACs, bytes and parameters. Sizes in kB and MB are decimal, KiB and MiB binary.
-# Prefixes of a count are case-sensitive where it matters (M is a million; m would be a thousandth).
+# Amounts are kept in ms, MACs, bytes, parameters and mJ. Sizes in kB and MB are decimal, KiB and MiB binary.
+# Prefixes are case-sensitive where it matters (M is a million; m a thousandth).
 _COUNTS = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
 
 
@@ -30,8 +30,17 @@ _UNITS: dict[Metric, dict[str, float]] = {
         **{"KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30},
     },
     "params": _counted("params"),
+    "energy": {"nJ": 1e-6, "uJ": 1e-3, "µJ": 1e-3, "μJ": 1e-3, "mJ": 1.0, "J": 1e3},
 }
-_EXAMPLES: dict[Metric, str] = {"latency": "8ms", "macs": "300M", "size": "2MB", "params": "1.5M"}
+_EXAMPLES: dict[Metric, str] = {
+    "latency": "8ms",
+    "macs": "300M",
+    "size": "2MB",
+    "params": "1.5M",
+    "energy": "50mJ",
+}
+#: Metrics that are printed in one unit, however large.
+_FIXED_UNITS = {"latency": "ms", "energy": "mJ"}
 _NUMBER = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf)"
 _AMOUNT = re.compile(rf"\s*({_NUMBER})\s*(\S.*?)?\s*", re.IGNORECASE | re.ASCII)
 
@@ -42,7 +51,8 @@ class Budget:
 
     Attributes:
         metric: What is limited.
-        amount: In ms, MACs, bytes or parameters; if `relative`, a share of the dense network's cost (0..1].
+        amount: In ms, MACs, bytes, parameters or mJ; if `relative`, a share (0..1] of the dense network's
+            cost.
         relative: Whether `amount` is a share.
         text: What the user wrote.
     """
@@ -53,12 +63,12 @@ class Budget:
     text: str
 
     def limit(self, dense: float) -> float:
-        """The limit in ms, MACs, bytes or parameters, given the dense network's cost in the same unit."""
+        """The limit in ms, MACs, bytes, parameters or mJ, given the dense network's cost in the same unit."""
         return self.amount * dense if self.relative else self.amount
 
 
 def parse_budget(metric: str, text: str) -> Budget:
-    """Reads a budget such as "8ms", "900us", "40%", "2MB", "1MiB" or "300M MACs".
+    """Reads a budget such as "8ms", "900us", "40%", "2MB", "1MiB", "50mJ" or "300M MACs".
 
     Raises:
         UsageError: The metric or unit is unknown, the unit is missing, or the amount is not a finite
@@ -84,15 +94,15 @@ def parse_budget(metric: str, text: str) -> Budget:
 
 
 def format_amount(metric: str, value: float) -> str:
-    """An amount in the unit that reads best: "0.41 ms", "8.5 M MACs", "120 kB", "1.2 M parameters".
+    """An amount in the unit that reads best: "0.41 ms", "8.5 M MACs", "120 kB", "1.2 M parameters", "50 mJ".
 
     Args:
         metric: One of METRICS.
-        value: In ms, MACs, bytes or parameters.
+        value: In ms, MACs, bytes, parameters or mJ.
     """
     known = _metric(metric)
-    if known == "latency":
-        return f"{_significant(value)} ms"
+    if known in _FIXED_UNITS:
+        return f"{_significant(value)} {_FIXED_UNITS[known]}"
     scale, prefix = _scale(abs(value))
     number = _significant(value / scale)
     if known == "size":

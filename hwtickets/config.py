@@ -41,7 +41,9 @@ class SearchConfig(_Config):
         resolution: Side of the images in pixels; None for the data set's own.
         supernet: The network that is searched.
         device: The device whose latency counts.
-        precision: The precision of the deployed network.
+        precision: The precision of the deployed network; if not given, the device's own.
+        table: Folder of the latency table; None for the one that belongs to device and supernet.
+        allow_other_fingerprint: Use a table also where the device is not as it was measured.
         budgets: Metric to limit, e.g. {"latency": "40%"}; all must hold.
         price: What the penalty of training is priced by.
         epochs: Passes over the training data.
@@ -77,6 +79,8 @@ class SearchConfig(_Config):
     supernet: SupernetConfig = SupernetConfig()
     device: str = "cpu"
     precision: str = "fp32"
+    table: str | None = None
+    allow_other_fingerprint: bool = False
     budgets: dict[str, str] = Field(min_length=1)
     price: Literal["latency", "macs"] = "latency"
     epochs: float = Field(8, gt=0)

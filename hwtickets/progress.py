@@ -45,6 +45,12 @@ class Stage:
         self.note = note or self.note
         self._changed()
 
+    def spare(self, steps: int) -> None:
+        """Takes steps off the total that are not needed after all."""
+        if self.total:
+            self.total -= steps
+        self._changed()
+
     def begin(self) -> None:
         """Shows the stage for the first time."""
 
@@ -110,7 +116,7 @@ class _LiveStage(Stage):
         self._line.remove_task(self._task)
 
     def _changed(self) -> None:
-        self._line.update(self._task, completed=self.done, left=self._left, note=self.note)
+        self._line.update(self._task, completed=self.done, total=self.total, left=self._left, note=self.note)
 
 
 class Progress:

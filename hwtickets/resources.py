@@ -1,7 +1,8 @@
-"""The folders that ship with the package: tables, export kits and named configurations."""
+"""Folders: those that ship with the package (tables, export kits, configurations) and the user's own."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -23,3 +24,12 @@ def resource_dir(name: Resource) -> Path:
         if folder.is_dir():
             return folder
     raise HwticketsError(f"hwtickets is installed without its folder '{name}'; install the package again")
+
+
+def user_dir(name: str) -> Path:
+    """The user's own folder `name` ("tables", "devices"), whether it is there or not.
+
+    The base is $HWTICKETS_HOME, or ~/.local/share/hwtickets.
+    """
+    home = os.environ.get("HWTICKETS_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "share" / "hwtickets") / name

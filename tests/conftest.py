@@ -7,6 +7,7 @@ from typing import Any
 
 # Before torch is imported: waiting threads give the core away instead of spinning.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch

@@ -27,6 +27,10 @@ from hwtickets.errors import UsageError
         ("size", "500kB", 5e5),
         ("size", "1MiB", 2.0**20),
         ("params", "1.5M", 1.5e6),
+        ("energy", "50mJ", 50.0),
+        ("energy", "800 uJ", 0.8),
+        ("energy", "800µJ", 0.8),
+        ("energy", "1.2J", 1200.0),
     ],
 )
 def test_an_amount_is_read_in_its_unit(metric: str, text: str, amount: float) -> None:
@@ -68,6 +72,11 @@ def test_what_is_not_a_budget_is_one_line_that_says_why(text: str, reason: str) 
     assert "ms" in str(caught.value)
 
 
+def test_millijoules_are_not_megajoules() -> None:
+    with pytest.raises(UsageError, match=r"unknown unit 'MJ'. Known: nJ, uJ, mJ, J, %"):
+        parse_budget("energy", "50MJ")
+
+
 def test_an_unknown_metric_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'latency'"):
         parse_budget("latncy", "8ms")
@@ -99,6 +108,8 @@ def test_a_printed_amount_can_be_read_back_within_its_digits(metric: str, value:
         ("size", 120e3, "120 kB"),
         ("size", 999_999, "1 MB"),
         ("params", 1.23456e6, "1.23 M parameters"),
+        ("energy", 12.345, "12.3 mJ"),
+        ("energy", 1200.0, "1200 mJ"),
     ],
 )
 def test_an_amount_is_printed_in_the_unit_that_reads_best(metric: str, value: float, text: str) -> None:

@@ -23,14 +23,22 @@ import typer
 import yaml
 from PIL import Image
 
+from benchmarks.loopback import Loopback, missing_reason
 from hwtickets.cli.main import app
 from hwtickets.config import SearchConfig
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "tests" / "data" / "fashion-mnist"
+PROGRAMS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SIZES = {"stem_channels": 8, "stages": [[16, 1, 1], [16, 1, 2]], "expand_ratio": 2, "kernel_sizes": [3, 5]}
 SPACE = {"supernet": {"sizes": SIZES}}
+IMPORTED = {
+    "once-for-all-note10-224.yaml": "224_lookup_table.yaml",
+    "trtexec-10.layers.json": "layers.json",
+    "trtexec-10.profile.json": "times.json",
+    "tvm-0.2.log": "tuned.log",
+}
 SHORT = {
     **SPACE,
     **{"epochs": 0.2, "shrinks": 2, "baseline": False, "max_draws": 2, "tolerance": 0.3, "latency": "70%"},
@@ -94,12 +102,25 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The host orin.local is this machine, if it has an ssh server."""
+    if missing_reason():
+        yield
+        return
+    with Loopback(tmp_path_factory.mktemp("ssh")) as loopback:
+        loopback.add("orin.local")
+        yield
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory, board: None) -> Path:
     """A folder with what a reader has: a finished demo, photos, the original files of a data set."""
     folder = tmp_path_factory.mktemp("docs")
     for name, values in {"space": SPACE, "demo": SHORT, "tiny": {**SHORT, "batch_size": 8}}.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(values))
     shutil.copytree(SAMPLE, folder / "fashion-mnist")
+    for sample, name in IMPORTED.items():
+        shutil.copy(ROOT / "tests" / "data" / "importers" / sample, folder / name)
     for part, count in (("train", 12), ("val", 4)):
         for label, name in enumerate(("cat", "dog")):
             (folder / "photos" / part / name).mkdir(parents=True)
@@ -119,8 +140,7 @@ def done() -> set[str]:
 
 def run_in(folder: Path, script: str) -> None:
     """Runs a script in bash with this Python's programs; its output is in the error if it fails."""
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": programs, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PATH": PROGRAMS, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         ["bash", "-c", script], cwd=folder, capture_output=True, text=True, env=environment, timeout=300
     )
@@ -129,6 +149,8 @@ def run_in(folder: Path, script: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_command_of_a_page_runs(page: Path, workplace: Path, done: set[str]) -> None:
+    if page.name == "board.md" and (reason := missing_reason()):
+        pytest.skip(reason)
     for block in blocks(page):
         block.run(workplace, done)
 
@@ -183,9 +205,15 @@ def test_the_reference_lists_every_key_with_its_default() -> None:
     keys = text.partition("## Supernet sizes")[0]
     listed = dict(re.findall(r"^\| `(\w+)` \| (\S*?) ?\|", keys, re.MULTILINE))
     defaults = SearchConfig(budgets={"latency": "40%"}).model_dump()
-    shown = {key: "null" if value is None else str(value) for key, value in defaults.items()}
-    shown |= {"baseline": "true", "supernet": defaults["supernet"]["name"]}
+    shown = {key: _in_yaml(value) for key, value in defaults.items()}
+    shown |= {"supernet": defaults["supernet"]["name"]}
     assert listed == {**{key: f"`{value}`" for key, value in shown.items()}, "budgets": ""}
+
+
+def _in_yaml(value: object) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _verbs() -> dict[str, Any]:

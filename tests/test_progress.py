@@ -91,3 +91,13 @@ def test_a_terminal_shows_number_share_and_note_of_every_stage(monkeypatch: pyte
     shown = stream.getvalue()
     for text in ("[1/2] train", "50%", "loss [0.41]", "kept [all]", "[2/2] draw", "100%"):
         assert text in shown
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_steps_that_turn_out_to_be_needless_are_no_part_of_the_total(terminal: bool) -> None:
+    stream = _Terminal() if terminal else io.StringIO()
+    with Progress(["measure"], stream=stream).stage("measure", total=10) as stage:
+        stage.advance(4)
+        stage.spare(6)
+        assert stage.left_s == 0
+    assert "100%" in stream.getvalue() if terminal else "4/4 step  done after" in stream.getvalue()

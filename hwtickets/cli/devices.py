@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hwtickets.cli import options
-from hwtickets.cli.printing import plain, print_fields, print_json
+from hwtickets.cli.printing import amount, plain, print_columns, print_fields, print_json, print_note
 from hwtickets.cli.sessions import interruptible
 from hwtickets.errors import DeviceError
+
+if TYPE_CHECKING:
+    from hwtickets.devices import DeviceProfile
 
 app = typer.Typer(
     help="List, show and check devices.",
@@ -21,7 +24,7 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the device."
 
 @app.command("list", epilog="Example: hwtickets devices list")
 def show_all(as_json: options.Json = False) -> None:
-    """List every device and its runtime."""
+    """List every device, how it is reached and its runtime."""
     with interruptible():
         from hwtickets import api
 
@@ -29,8 +32,11 @@ def show_all(as_json: options.Json = False) -> None:
     if as_json:
         print_json(devices)
         return
-    for device in devices:
-        print(f"{device.name}  {device.runtime}  {', '.join(device.precisions)}  {device.description}")
+    rows = [
+        (device.name, device.reached, device.runtime, ", ".join(device.precisions), device.description)
+        for device in devices
+    ]
+    print_columns(rows)
 
 
 @app.command("show", epilog="Example: hwtickets devices show cpu")
@@ -38,12 +44,46 @@ def show(name: _Name, as_json: options.Json = False) -> None:
     """Show everything that is known about a device."""
     with interruptible():
         from hwtickets import api
+        from hwtickets.devices import name_note
 
         device = api.device(name)
+        note = name_note(name, device)
+    print_note(note)
+    print_json(device) if as_json else print_fields(_facts(device))
+
+
+@app.command("add", epilog="Example: hwtickets devices add orin --ssh me@orin.local")
+def add(
+    name: _Name,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--ssh", metavar="HOST", help="user@host, or a name from ~/.ssh/config; never a password."
+        ),
+    ],
+    runtime: Annotated[
+        str | None, typer.Option(help="onnxruntime, trtexec or tensorrt (default: what the board has).")
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(help="fp32, fp16 or int8; repeat it for more (default: by the runtime)."),
+    ] = None,
+    python: Annotated[str, typer.Option(help="Python on the board, a name or a path.")] = "python3",
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    as_json: options.Json = False,
+) -> None:
+    """Add a board that ssh reaches; nothing is installed on it."""
+    with interruptible():
+        from hwtickets.devices.add import add_device
+
+        added = add_device(name, host, runtime, precision or (), python, threads)
     if as_json:
-        print_json(device)
-    else:
-        print_fields(plain(device))
+        print_json(added)
+        return
+    print_fields({**plain(added.profile), "written to": str(added.path)})
+    if added.unreached:
+        print(f"not asked: {added.unreached}")
+    print(f"next: hwtickets devices check {name}")
 
 
 @app.command("check", epilog="Example: hwtickets devices check cpu")
@@ -62,3 +102,16 @@ def check(name: _Name, as_json: options.Json = False) -> None:
     bad = [finding.name for finding in findings if not finding.ok]
     if bad:
         raise DeviceError(f"device '{name}' is not fit to be measured on now: {', '.join(bad)}")
+
+
+def _facts(device: DeviceProfile) -> dict[str, str]:
+    """The profile in words, each fact with where it comes from."""
+    none = {"sensors": "none known", "dla_cores": "not known", "sparse_tensor_cores": "not known"}
+    facts = {"name": device.name, "description": device.description, "reached": device.reached}
+    for key, value in plain(device).items():
+        if key in (*facts, "connection", "host", "sources") or (key == "python" and not device.host):
+            continue
+        text = ", ".join(value) if isinstance(value, list) else amount(key, value)
+        text = none.get(key, text) if value in (None, []) else text
+        facts[key] = f"{text} ({device.sources[key]})" if key in device.sources else text
+    return facts

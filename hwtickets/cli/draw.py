@@ -9,6 +9,7 @@ import typer
 
 from hwtickets.budgets import parse_budget
 from hwtickets.cli import options
+from hwtickets.cli.predicted import not_measured
 from hwtickets.cli.printing import print_fields, print_json
 from hwtickets.cli.sessions import interruptible
 from hwtickets.errors import BudgetError, UsageError
@@ -23,7 +24,11 @@ def run(
     macs: options.Macs = None,
     size: options.Size = None,
     params: options.Params = None,
+    energy: options.Energy = None,
     device: Annotated[str | None, typer.Option(help="Another device than that of the run.")] = None,
+    precision: options.Precision = None,
+    table: options.Table = None,
+    allow_other_fingerprint: options.OtherFingerprint = False,
     finetune: Annotated[
         bool, typer.Option(help="Train the drawn ticket as long as the search finetuned its own.")
     ] = True,
@@ -33,7 +38,7 @@ def run(
     """Draw another ticket from a trained run: no search, at most a finetuning."""
     from hwtickets.progress import Progress
 
-    given = {"latency": latency, "macs": macs, "size": size, "params": params}
+    given = {"latency": latency, "macs": macs, "size": size, "params": params, "energy": energy}
     budgets = {metric: text for metric, text in given.items() if text is not None}
     if not budgets:
         raise UsageError("no budget is given; add one, e.g. --latency 8ms or --latency 25%")
@@ -42,9 +47,14 @@ def run(
     with interruptible():
         from hwtickets import api
 
-        ticket = api.draw(run, budgets, device, finetune, Progress())
+        ticket = api.draw(
+            run, budgets, finetune, Progress(), device, precision, table, allow_other_fingerprint
+        )
     print_json(ticket) if as_json else print_fields(
         {key: value for key, value in ticket.items() if key not in ("blocks", "units")}
     )
     if not ticket["kept"]:
-        raise BudgetError(f"no ticket kept the budget as measured; the nearest one is in {ticket['path']}")
+        known = "measured" if ticket["measured"] else "predicted"
+        raise BudgetError(f"no ticket kept the budget as {known}; the nearest one is in {ticket['path']}")
+    if not ticket["measured"]:
+        raise not_measured(ticket["table"], f"hwtickets draw {run}", budgets)

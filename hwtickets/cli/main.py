@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from typing import Annotated, Any
 
@@ -64,6 +65,10 @@ def main() -> None:
     # Before torch is imported, which reads it once: OpenMP's waiting threads spin, which on shared cores
     # takes whole scheduler slices from those that work (measured: an augmentation of 0.4 ms took 8 ms).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read by numpy, whose matrices are small here: on shared cores its threads wait for one another
+    # (measured: a first draw of 0.4 s took 20 s). Elsewhere torch itself may compute with OpenBLAS.
+    if platform.machine() in ("x86_64", "AMD64"):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:]))
 
 

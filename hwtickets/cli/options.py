@@ -42,6 +42,9 @@ Latency = Annotated[str | None, typer.Option(help="Latency budget: 8ms, 900us, 4
 Macs = Annotated[str | None, typer.Option(help="Budget of multiply-accumulates: 300M, 40%.")]
 Size = Annotated[str | None, typer.Option(help="Budget of the deployed file: 2MB, 500kB, 40%.")]
 Params = Annotated[str | None, typer.Option(help="Budget of parameters: 1.5M, 40%.")]
+Energy = Annotated[
+    str | None, typer.Option(help="Budget of energy for one image, where a sensor answers: 50mJ, 40%.")
+]
 Supernet = Annotated[str | None, typer.Option(help="Network that is searched (default: mobile).")]
 Sizes = Annotated[
     list[str] | None,
@@ -51,10 +54,21 @@ Resolution = Annotated[
     int | None, typer.Option(help="Side of the images in pixels (default: that of the data).")
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random (default: 0).")]
-OptionalPrecision = Annotated[
-    str | None, typer.Option("--precision", help="Precision of the deployed network (default: fp32).")
+Precision = Annotated[
+    str | None,
+    typer.Option("--precision", help="Precision of the deployed network (default: the device's own)."),
 ]
-Precision = Annotated[str, typer.Option(help="Precision of the deployed network.")]
+Table = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the latency table (default: that of the device and supernet)."),
+]
+OtherFingerprint = Annotated[
+    bool,
+    typer.Option(
+        "--allow-other-fingerprint",
+        help="Use a table although device, JetPack, power mode or runtime are not as it was measured.",
+    ),
+]
 Task = Annotated[str | None, typer.Option(help="What is learnt (default: classification).")]
 Data = Annotated[
     str | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from hwtickets.budgets import format_amount
 
 # What the end of a key says about its unit, and the metric that is printed alike.
-_UNITS = {"_ms": "latency", "_bytes": "size", "macs": "macs", "params": "params"}
+_UNITS = {"_ms": "latency", "_mj": "energy", "_bytes": "size", "macs": "macs", "params": "params"}
 
 
 def print_json(value: object) -> None:
@@ -26,6 +27,19 @@ def print_fields(values: Mapping[str, Any]) -> None:
     width = max((len(label) for label, _ in lines), default=0)
     for label, text in lines:
         print(f"{label:<{width}}  {text}".rstrip())
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Prints texts in aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_note(text: str) -> None:
+    """Prints one line beside the result, if there is one to print."""
+    if text:
+        print(text, file=sys.stderr)
 
 
 def plain(value: Any) -> Any:
@@ -80,6 +94,6 @@ def _row(entry: Mapping[str, Any]) -> str:
 
 
 def _label(key: str) -> str:
-    for end in ("_ms", "_bytes"):
+    for end in ("_ms", "_mj", "_bytes"):
         key = key.removesuffix(end)
     return key.replace("_", " ")

@@ -6,6 +6,7 @@ from typing import Any
 
 from hwtickets.budgets import format_amount
 from hwtickets.cli import options
+from hwtickets.cli.predicted import not_measured
 from hwtickets.cli.printing import print_fields, print_json
 from hwtickets.cli.sessions import interruptible
 from hwtickets.errors import BudgetError
@@ -21,12 +22,15 @@ def run(
     macs: options.Macs = None,
     size: options.Size = None,
     params: options.Params = None,
+    energy: options.Energy = None,
     task: options.Task = None,
     data: options.Data = None,
     resolution: options.Resolution = None,
     supernet: options.Supernet = None,
     sizes: options.Sizes = None,
-    precision: options.OptionalPrecision = None,
+    precision: options.Precision = None,
+    table: options.Table = None,
+    allow_other_fingerprint: options.OtherFingerprint = False,
     seed: options.Seed = None,
     as_json: options.Json = False,
 ) -> None:
@@ -35,7 +39,7 @@ def run(
 
     resolved = options.search_config(
         config,
-        {"latency": latency, "macs": macs, "size": size, "params": params},
+        {"latency": latency, "macs": macs, "size": size, "params": params, "energy": energy},
         supernet,
         sizes,
         device=device,
@@ -43,6 +47,8 @@ def run(
         data=data,
         resolution=resolution,
         precision=precision,
+        table=None if table is None else str(table),
+        allow_other_fingerprint=allow_other_fingerprint or None,
         seed=seed,
     )
     with interruptible():
@@ -54,16 +60,22 @@ def run(
     else:
         _show(result)
     _check(result["budgets"])
+    if not result["measured"]:
+        raise not_measured(result["table"], "hwtickets profile", resolved.budgets)
 
 
 def _show(result: dict[str, Any]) -> None:
-    print_fields({key: value for key, value in result.items() if key not in ("budgets", "costliest")})
+    prefix = "" if result["measured"] else "predicted_"
+    shown = {key: value for key, value in result.items() if key not in ("budgets", "costliest")}
+    print_fields({f"{prefix}{key}" if key.endswith("_ms") else key: value for key, value in shown.items()})
     for budget in result["budgets"]:
         limit = format_amount(budget["metric"], budget["limit"])
         feasible = "can be kept" if budget["feasible"] else "cannot be kept"
         print(f"{budget['metric']} budget {budget['text']} (at most {limit}): {feasible}")
+    kind = "" if result["measured"] else " predicted"
     for block in result["costliest"]:
-        print(f"  {block['block']}: {format_amount('latency', block['ms'])}, {100 * block['share']:.0f} %")
+        latency = format_amount("latency", block["ms"])
+        print(f"  {block['block']}: {latency}{kind}, {100 * block['share']:.0f} %")
 
 
 def _check(budgets: list[dict[str, Any]]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwtickets.cli import options
+from hwtickets.cli.predicted import not_measured
 from hwtickets.cli.printing import print_fields, print_json
 from hwtickets.cli.sessions import interruptible, resume_command, run_folder, this_command
 from hwtickets.errors import BudgetError
@@ -27,12 +28,15 @@ def run(
     macs: options.Macs = None,
     size: options.Size = None,
     params: options.Params = None,
+    energy: options.Energy = None,
     task: options.Task = None,
     data: options.Data = None,
     resolution: options.Resolution = None,
     supernet: options.Supernet = None,
     sizes: options.Sizes = None,
-    precision: options.OptionalPrecision = None,
+    precision: options.Precision = None,
+    table: options.Table = None,
+    allow_other_fingerprint: options.OtherFingerprint = False,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training data (default: 8).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step (default: 64).")] = None,
     seed: options.Seed = None,
@@ -64,7 +68,7 @@ def run(
     """Train once, draw the ticket that keeps the budget, export it and measure it on the device."""
     resolved = options.search_config(
         config,
-        {"latency": latency, "macs": macs, "size": size, "params": params},
+        {"latency": latency, "macs": macs, "size": size, "params": params, "energy": energy},
         supernet,
         sizes,
         device=device,
@@ -72,6 +76,8 @@ def run(
         data=data,
         resolution=resolution,
         precision=precision,
+        table=None if table is None else str(table),
+        allow_other_fingerprint=allow_other_fingerprint or None,
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
@@ -89,7 +95,8 @@ def search(config: SearchConfig, folder: Path, resume: bool, dry_run: bool, as_j
     """Searches and prints the verdict and the path of the report.
 
     Raises:
-        BudgetError: The ticket misses a budget as measured; the nearest one is there all the same.
+        BudgetError: The ticket misses a budget; the nearest one is there all the same.
+        DeviceError: Latencies are predicted, as there is no device; all the rest is there.
     """
     from hwtickets.progress import Progress
 
@@ -111,16 +118,21 @@ def search(config: SearchConfig, folder: Path, resume: bool, dry_run: bool, as_j
     else:
         _show(result)
     if not result.get("kept", True):
-        raise BudgetError(f"no ticket kept the budget as measured; the nearest one is in {folder}")
+        known = "measured" if result["measured"] else "predicted"
+        raise BudgetError(f"no ticket kept the budget as {known}; the nearest one is in {folder}")
+    if not result["measured"]:
+        table = result["table"] if dry_run else result["table"]["name"]
+        raise not_measured(table, f"hwtickets draw {folder}", config.budgets)
 
 
 def _show(result: dict[str, Any]) -> None:
     from hwtickets.report.networks import list_networks
     from hwtickets.report.schema import read_report
-    from hwtickets.report.wording import verdict
+    from hwtickets.report.wording import notes_of, verdict
 
-    document = read_report(
-        {key: value for key, value in result.items() if key not in ("kept", "report_html")}
-    )
+    added = ("kept", "measured", "report_html")
+    document = read_report({key: value for key, value in result.items() if key not in added})
     print(verdict(document.runs[0], list_networks(document)))
+    for note in notes_of(document):
+        print(note)
     print(f"report: {result['report_html']}")

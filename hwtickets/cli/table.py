@@ -1,19 +1,19 @@
-"""`hwtickets table`: build, check and describe the latency table of a device."""
+"""`hwtickets table`: build, check, describe and import the latency table of a device."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from hwtickets.cli import options
-from hwtickets.cli.printing import print_fields, print_json
+from hwtickets.cli import options, table_import
+from hwtickets.cli.printing import print_fields, print_json, print_note
 from hwtickets.cli.sessions import interruptible
 from hwtickets.errors import UsageError
 
 app = typer.Typer(
-    help="Build, check and describe the latency table of a device.",
+    help="Build, check, describe and import the latency table of a device.",
     epilog="Example: hwtickets table build --device cpu --supernet mobile",
 )
 
@@ -30,7 +30,7 @@ def build(
     sizes: options.Sizes = None,
     input_shape: _Input = "1x28x28",
     classes: _Classes = 10,
-    precision: options.Precision = "fp32",
+    precision: options.Precision = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder of the table (default: that of this device and user).")
     ] = None,
@@ -67,8 +67,9 @@ def check(
     sizes: options.Sizes = None,
     input_shape: _Input = "1x28x28",
     classes: _Classes = 10,
-    precision: options.Precision = "fp32",
+    precision: options.Precision = None,
     samples: Annotated[int, typer.Option(min=1, help="How many rows are measured again.")] = 20,
+    allow_other_fingerprint: options.OtherFingerprint = False,
     config: options.File = None,
     as_json: options.Json = False,
 ) -> None:
@@ -80,23 +81,40 @@ def check(
     with interruptible():
         from hwtickets import api
 
-        result = api.check_table(device, space, shape, classes, precision, samples, Progress())
+        result = api.check_table(
+            device, space, shape, classes, precision, samples, Progress(), allow_other_fingerprint
+        )
     print_json(result) if as_json else print_fields(result)
 
 
-@app.command("info", epilog="Example: hwtickets table info --device cpu")
+@app.command("info", epilog="Example: hwtickets table info jetson")
 def info(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Name of the device.")] = None,
     device: options.Device = "cpu",
-    precision: options.Precision = "fp32",
     config: options.File = None,
     as_json: options.Json = False,
 ) -> None:
-    """Describe the table that a search on this device would use: where it is, its rows, its error."""
+    """Describe every table of a device: where it is, its error, and where its numbers come from."""
     with interruptible():
         from hwtickets import api
+        from hwtickets.devices import get_device, name_note
 
-        result = api.table_info(device, precision)
-    print_json(result) if as_json else print_fields(result)
+        asked = name or device
+        note = name_note(asked, get_device(asked))
+        result = api.table_info(asked)
+    print_note(note)
+    print_json(result) if as_json else _describe(result)
+
+
+def _describe(result: dict[str, Any]) -> None:
+    if not result["tables"]:
+        print(f"no table of {result['device']} is here")
+    for index, entry in enumerate(result["tables"]):
+        print("\n" if index else "", end="")
+        print_fields(entry)
+
+
+app.command(table_import.NAME, epilog=f"Example: {table_import.EXAMPLE}")(table_import.run)
 
 
 def _shape(text: str) -> tuple[int, int, int]:

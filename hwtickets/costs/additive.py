@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hwtickets.space.operators import Operator, OperatorGraph, OperatorSpec
@@ -13,12 +13,13 @@ class AdditiveCost:
     """`base + sum over operators`.
 
     Attributes:
-        metric: "latency", "macs", "params" or "size"; the metric of the budgets that it answers.
-        unit: Unit of the values: "ms", "MACs", "parameters" or "bytes".
+        metric: "latency", "macs", "params", "size" or "energy"; the metric of the budgets that it answers.
+        unit: Unit of the values: "ms", "MACs", "parameters", "bytes" or "mJ".
         base: What a network without operators costs.
         of: Cost of one operator.
         deployed: Whether the deployed form of a block counts (latency, size) or its plain form (MACs,
             parameters: zero-padded kernels are not work that the network asks for).
+        of_many: Cost of each of many operators, where that is faster than one after the other.
     """
 
     metric: str
@@ -26,6 +27,11 @@ class AdditiveCost:
     base: float
     of: Callable[[OperatorSpec], float]
     deployed: bool = True
+    of_many: Callable[[Sequence[OperatorSpec]], Sequence[float]] | None = None
+
+    def each(self, specs: Sequence[OperatorSpec]) -> Sequence[float]:
+        """Cost of each operator."""
+        return [self.of(spec) for spec in specs] if self.of_many is None else self.of_many(specs)
 
     def operators(self, operators: Iterable[Operator]) -> float:
         """Cost of some operators, without the base."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,11 +30,19 @@ class LatencyCost:
         """The prediction as a sum over operators, for the draw and the training penalty."""
         calibration = self.table.calibration
 
-        def of(spec: OperatorSpec) -> float:
-            row_ms = self.table.lookup(spec).ms
-            return self.correction * (calibration.scale * row_ms + calibration.per_operator_ms)
+        def of_many(specs: Sequence[OperatorSpec]) -> list[float]:
+            return [
+                self.correction * (calibration.scale * answer.ms + calibration.per_operator_ms)
+                for answer in self.table.lookup_many(specs)
+            ]
 
-        return AdditiveCost("latency", "ms", self.correction * calibration.offset_ms, of)
+        return AdditiveCost(
+            "latency",
+            "ms",
+            self.correction * calibration.offset_ms,
+            lambda spec: of_many([spec])[0],
+            of_many=of_many,
+        )
 
     def predict_ms(self, graph: OperatorGraph) -> tuple[float, float]:
         """Predicted latency and its expected error, both in ms."""

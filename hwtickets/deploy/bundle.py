@@ -20,6 +20,9 @@ from hwtickets.errors import HwticketsError
 from hwtickets.resources import resource_dir
 from hwtickets.sparsity.ticket import Ticket, ticket_hash
 
+#: Of the exported network; runtimes that compute in another one build it from this.
+BUNDLE_PRECISION = "fp32"
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -67,7 +70,7 @@ def write_bundle(ticket_folder: Path, folder: Path) -> Path:
         "preprocessing": ticket.task["preprocessing"],
         "input": {"name": "x", "shape": [1, *architecture.input_shape], "type": "float32"},
         "output": {"name": "y", "shape": [1, architecture.classes], "type": "float32"},
-        "precision": "fp32",
+        "precision": BUNDLE_PRECISION,
         "opset": OPSET,
         "forms": architecture.forms,
         "hwtickets": __version__,

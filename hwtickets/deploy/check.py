@@ -44,7 +44,7 @@ def verify_bundle(bundle: Bundle, bench: Bench, images: int | None = None) -> tu
     inputs = bundle.samples.inputs[:images]
     outputs = bench.run(bundle.model_path, [{"x": image[None]} for image in inputs])
     actual = np.concatenate([output[0] for output in outputs])
-    numerics = compare_outputs(bundle.expected[:images], actual, bundle.facts["precision"])
+    numerics = compare_outputs(bundle.expected[:images], actual, bench.fingerprint["precision"])
     right = float((actual.argmax(1) == bundle.samples.labels[:images]).mean())
     return numerics, 100 * right
 

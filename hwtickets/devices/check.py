@@ -6,9 +6,9 @@ import importlib.util
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from hwtickets.devices.finding import Check
 from hwtickets.devices.profile import DeviceProfile
 
 _CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
@@ -18,25 +18,19 @@ _SLOW_CLOCK_S = 1e-6
 _MEMORY_NEEDED_MB = 500
 
 
-@dataclass(frozen=True)
-class Check:
-    """One finding.
-
-    Attributes:
-        name: What was looked at.
-        ok: Whether it is as it should be.
-        detail: What was found.
-        advice: What to do about it; empty where nothing is wrong.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-    advice: str = ""
-
-
 def check_device(profile: DeviceProfile) -> list[Check]:
-    """Looks at what measurements on a local device depend on; a fact that the system hides is left out."""
+    """Looks at what measurements on a device depend on; a fact that the system hides is left out.
+
+    Raises:
+        DeviceError: It cannot be reached.
+    """
+    if profile.connection == "none":
+        advice = "add your board: hwtickets devices add NAME --ssh user@host"
+        return [Check("connection", False, "only known from a table: its latencies are predicted", advice)]
+    if profile.connection == "ssh":
+        from hwtickets.devices.ssh.check import check_board
+
+        return check_board(profile)
     looks: list[Callable[[DeviceProfile], Check | None]] = [_runtime, _clock, _governor, _load, _memory]
     return [check for check in (look(profile) for look in looks) if check is not None]
 

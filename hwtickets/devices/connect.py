@@ -24,15 +24,24 @@ def open_bench(profile: DeviceProfile, precision: str = "fp32") -> Bench:
     Raises:
         DeviceError: There is no way to the device, or it cannot be measured.
     """
+    if not profile.measurable:
+        raise DeviceError(
+            f"device {profile.name} is only known from a table: nothing can be measured on it; add your"
+            " board: hwtickets devices add NAME --ssh user@host"
+        )
     if precision not in profile.precisions:
         raise DeviceError(
             f"device {profile.name} cannot be measured at {precision}, only at"
             f" {', '.join(profile.precisions)}"
         )
-    if profile.connection != "local" or profile.runtime != "onnxruntime":
+    if profile.connection == "ssh":
+        from hwtickets.devices.ssh.connect import open_ssh_bench
+
+        return open_ssh_bench(profile, precision)
+    if profile.runtime != "onnxruntime":
         raise DeviceError(
-            f"device {profile.name} ({profile.connection}, {profile.runtime}) cannot be measured from here;"
-            " choose another device: hwtickets devices list"
+            f"device {profile.name} ({profile.runtime}) cannot be measured from here; choose another device:"
+            " hwtickets devices list"
         )
     from hwtickets.runtimes.bench import LocalBench
 

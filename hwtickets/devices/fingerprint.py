@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from hwtickets.devices.processor import cpu_flags, cpu_model
 from hwtickets.devices.profile import DeviceProfile
@@ -27,15 +27,16 @@ _FLAGS_OF_INTEREST = (
 )
 #: Latencies are comparable where these agree; the other fields are kept for the reader.
 _DECISIVE = ("device", "cpu", "flags", "runtime", "threads", "precision")
+#: Only boards have these.
+_DECISIVE_OF_BOARDS = ("board", "l4t", "power_mode")
 
 
 def fingerprint(profile: DeviceProfile, precision: str = "fp32") -> dict[str, str]:
     """Everything that a latency measured now on this device depends on, as readable texts."""
-    flags = cpu_flags()
     return {
         "device": profile.name,
         "cpu": cpu_model(),
-        "flags": " ".join(flag for flag in _FLAGS_OF_INTEREST if flag in flags),
+        "flags": decisive_flags(cpu_flags()),
         "cores": str(os.cpu_count()),
         "os": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -45,10 +46,21 @@ def fingerprint(profile: DeviceProfile, precision: str = "fp32") -> dict[str, st
     }
 
 
+def decisive_flags(flags: Collection[str]) -> str:
+    """Those of a processor's extensions that kernels choose by."""
+    return " ".join(flag for flag in _FLAGS_OF_INTEREST if flag in flags)
+
+
 def fingerprint_id(found: Mapping[str, str]) -> str:
     """A short name of a fingerprint; equal where latencies are comparable."""
     decisive = [found.get(key, "") for key in _DECISIVE]
+    decisive += [f"{key} {found[key]}" for key in _DECISIVE_OF_BOARDS if key in found]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:10]
+
+
+def decisive(found: Mapping[str, str]) -> dict[str, str]:
+    """The part of a fingerprint that must agree for latencies to be comparable."""
+    return {key: value for key, value in found.items() if key in (*_DECISIVE, *_DECISIVE_OF_BOARDS)}
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:

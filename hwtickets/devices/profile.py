@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import os
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
-from hwtickets.devices.processor import cpu_flags, cpu_model
-from hwtickets.errors import unknown
+from hwtickets.devices.ssh.destination import checked_destination
+from hwtickets.errors import UsageError
+
+
+def _host(text: str) -> str:
+    try:
+        return checked_destination(text) if text else text
+    except UsageError as error:
+        raise ValueError(str(error)) from error
 
 
 class DeviceProfile(BaseModel):
@@ -16,54 +23,54 @@ class DeviceProfile(BaseModel):
     Attributes:
         name: What the user calls it.
         description: One line for lists.
-        connection: How it is reached; "local" is this machine.
-        runtime: The runtime that deployed networks run in.
-        precisions: Precisions that can be deployed.
+        connection: How it is reached; "local" is this machine, "none" a device that only a table describes.
+        host: The destination given to ssh; "" for other connections. Ports, keys and jump hosts stay in
+            ~/.ssh/config.
+        python: Python on the far side of an ssh connection, a name or a path.
+        runtime: The runtime that deployed networks run in: "onnxruntime", "trtexec" or "tensorrt".
+        precisions: Precisions that can be deployed; the first is the one that is meant where none is named.
         alignment: Channels that the runtime computes at once; other widths cost as much as the next multiple
             or more.
         threads: Threads of the runtime.
+        sensors: Sensors of power or energy; empty where none is known of.
+        dla_cores: Deep-learning accelerators beside the GPU; None where that is not known.
+        sparse_tensor_cores: Whether 2:4 sparse weights can run faster; None where that is not known.
+        sources: Where these facts come from, by field.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     description: str
-    connection: str = "local"
+    connection: Literal["local", "ssh", "none"] = "local"
+    host: Annotated[str, AfterValidator(_host)] = ""
+    python: str = "python3"
     runtime: str = "onnxruntime"
     precisions: tuple[str, ...] = ("fp32",)
     alignment: int = 8
     threads: int = 1
+    sensors: tuple[str, ...] = ()
+    dla_cores: int | None = None
+    sparse_tensor_cores: bool | None = None
+    sources: dict[str, str] = {}
 
+    @model_validator(mode="after")
+    def _reachable(self) -> DeviceProfile:
+        if self.connection == "ssh" and not self.host:
+            raise ValueError("an ssh connection needs a host")
+        return self
 
-def list_devices() -> list[DeviceProfile]:
-    """All known devices, by name."""
-    return [_cpu()]
+    # The generated one would hash `sources`, which cannot be.
+    def __hash__(self) -> int:
+        return hash((self.name, self.connection, self.host, self.runtime, self.threads))
 
+    @property
+    def reached(self) -> str:
+        """How to get at it, in words."""
+        texts = {"local": "this machine", "ssh": f"board at {self.host}", "none": "table only: predicted"}
+        return texts[self.connection]
 
-def get_device(name: str, threads: int | None = None) -> DeviceProfile:
-    """The profile of a device.
-
-    Args:
-        name: One of the names of `list_devices`.
-        threads: Threads of the runtime; the profile's own number if None.
-
-    Raises:
-        UsageError: No device has this name.
-    """
-    by_name = {device.name: device for device in list_devices()}
-    if name not in by_name:
-        raise unknown("device", name, by_name)
-    device = by_name[name]
-    return device if threads is None else device.model_copy(update={"threads": threads})
-
-
-def _cpu() -> DeviceProfile:
-    # ONNX Runtime blocks channels by the width of the vector unit: 16 floats with AVX-512, 8 with AVX2.
-    # Measured: one channel more than a multiple costs up to 37 % in a dense convolution and 3.5 times in a
-    # depthwise one.
-    alignment = 16 if "avx512f" in cpu_flags() else 8
-    return DeviceProfile(
-        name="cpu",
-        description=f"this machine: {cpu_model()}, {os.cpu_count()} cores",
-        alignment=alignment,
-    )
+    @property
+    def measurable(self) -> bool:
+        """Whether there is a device to measure on; else its latencies are predicted."""
+        return self.connection != "none"

@@ -20,7 +20,7 @@ from hwtickets.report.chart_parts import (
 from hwtickets.report.networks import SYMBOLS, Network, budget_limits, spaced_labels
 from hwtickets.report.schema import Run
 from hwtickets.report.tables import block_names, block_time
-from hwtickets.report.wording import amount, quality, spaced
+from hwtickets.report.wording import amount, latency_axis, prediction, quality, spaced
 
 _BADGE_SIZES = {"square": 19, "circle": 20, "diamond": 25}
 _BAR_HEIGHT = 13
@@ -35,7 +35,7 @@ def latency_accuracy(networks: Sequence[Network], split: str) -> Figure | None:
     task = shown[0].run.task
     limits = budget_limits(networks)
     right = 1.08 * max([n.reach_ms[1] for n in shown] + [limit_ms for limit_ms, _ in limits])
-    chart = layout(430, f"{split.capitalize()} {task.metric} ({task.metric_unit})", "Latency, batch 1 (ms)")
+    chart = layout(430, f"{split.capitalize()} {task.metric} ({task.metric_unit})", latency_axis(shown))
     chart["xaxis"]["range"] = [0, right]
     chart["yaxis"]["range"] = padded([n.accuracy(split) or 0.0 for n in shown], share=0.18, least=0.5)
     chart["shapes"] = [vertical(limit_ms) for limit_ms, _ in limits]
@@ -67,7 +67,9 @@ def block_times(networks: Sequence[Network]) -> Figure | None:
     if not timed:
         return None
     names = block_names(timed)
-    chart = layout(90 + len(names) * (len(timed) * _BAR_HEIGHT + 14), "", "Time in the block (ms)")
+    measured = any(network.measured_ms is not None for network in timed)
+    time = "Time in the block (ms)" if measured else "Predicted time in the block, not measured (ms)"
+    chart = layout(90 + len(names) * (len(timed) * _BAR_HEIGHT + 14), "", time)
     chart |= {"barmode": "group", "bargap": 0.28, "bargroupgap": 0.08}
     chart["margin"]["t"] = 4
     # Plotly would put the first block and the first network at the bottom.
@@ -110,7 +112,11 @@ def search_course(run: Run) -> Figure | None:
 def _badge(network: Network, split: str) -> Figure:
     measured = network.measured_ms is not None
     value = network.accuracy(split)
-    latency = f"{amount('latency', network.latency_ms)} {'measured' if measured else 'predicted'}"
+    latency = (
+        f"{amount('latency', network.latency_ms)} measured"
+        if measured
+        else f"{prediction(network)} predicted"
+    )
     hover = "<br>".join([f"<b>{plain(network.name)}</b>", latency, plain(quality(network.run.task, value))])
     marker = _marker(network.colour, _BADGE_SIZES[SYMBOLS[network.role]], filled=measured)
     return {
@@ -197,7 +203,7 @@ def _curve(points: Sequence[tuple[int, float]], y_axis: str, colour: str, title:
 
 
 def _budget_shares(run: Run, y_axis: str, points: Sequence[tuple[int, float]]) -> list[dict[str, Any]]:
-    dense_ms = run.dense.latency_ms.p50 if run.dense.latency_ms else 0.0
+    dense_ms = run.dense.latency_ms.p50 if run.dense.latency_ms else run.dense.predicted_ms
     if not dense_ms:
         return []
     shares = [100 * budget.limit / dense_ms for budget in run.budgets if budget.metric == "latency"]

@@ -12,10 +12,10 @@ from hwtickets.report.html_parts import absent, badge, card, chart, facts, grid,
 from hwtickets.report.networks import Network, budget_limits, list_networks, of_run, quality_split
 from hwtickets.report.schema import Document, Run
 from hwtickets.report.tables import (
-    NETWORKS_HINT,
     accuracy_of_table,
     blocks_table,
     budgets_table,
+    device_table,
     draws_table,
     facts_table,
     kept_table,
@@ -23,7 +23,15 @@ from hwtickets.report.tables import (
     stages_table,
     verify_table,
 )
-from hwtickets.report.wording import NOT_MEASURED, duration, verdicts_of, when
+from hwtickets.report.wording import (
+    NOT_MEASURED,
+    duration,
+    networks_hint,
+    notes_of,
+    predicted,
+    verdicts_of,
+    when,
+)
 
 # The policy forbids every network access, whatever a name in the report contains.
 _PAGE = Template("""<!doctype html>
@@ -73,21 +81,22 @@ def _head(document: Document, networks: Sequence[Network]) -> str:
     about = list(dict.fromkeys(_about(run) for run in document.runs))
     verdicts = [f'<p class="verdict">{tied(line)}</p>' for line in verdicts_of(document, networks)]
     lines = [f'<p class="about">{escape(line)}</p>' for line in about]
-    return "\n".join([f"<header><h1>{escape(document.title)}</h1>", *lines, *verdicts, "</header>"])
+    notes = [f'<p class="about">{escape(note)}</p>' for note in notes_of(document)]
+    return "\n".join([f"<header><h1>{escape(document.title)}</h1>", *lines, *verdicts, *notes, "</header>"])
 
 
 def _about(run: Run) -> str:
     device = run.device
     resolution = f" at {run.task.resolution} px" if run.task.resolution else ""
     where = f"{device.name} ({device.runtime}, {device.precision})" + (
-        "" if device.measured else f", {NOT_MEASURED}"
+        "" if device.measured else f", {predicted(run)}"
     )
     parts = [f"{run.task.name} on {run.task.data}{resolution}", where, when(run.created)]
     return " · ".join(part for part in parts if part)
 
 
 def _overview(networks: Sequence[Network]) -> str:
-    every = card("Networks", NETWORKS_HINT, table(networks_table(networks), "networks"))
+    every = card("Networks", networks_hint(networks), table(networks_table(networks), "networks"))
     split = quality_split(networks)
     figure = figures.latency_accuracy(networks, split)
     if figure is None:
@@ -98,7 +107,7 @@ def _overview(networks: Sequence[Network]) -> str:
     marks = legend(shown, dashed="latency budget" if budget_limits(networks) else "")
     hint = (
         "Up and to the left is better. Bars span the 10th to the 90th percentile (under the mark where"
-        " none is seen); a hollow mark is predicted, not measured."
+        " none is seen); a hollow mark is predicted, not measured, and its bar is the expected error."
     )
     note = absent(f"{missing} ({NOT_MEASURED})") if missing else ""
     return every + card("Latency against accuracy", hint, chart(figure) + marks + note)
@@ -137,6 +146,9 @@ def _blocks(networks: Sequence[Network]) -> str:
     timed = [network for network in networks if network.source.blocks]
     numbers = f"<details><summary>Numbers</summary>{table(blocks_table(networks), '')}</details>"
     hint = "Measured time of each block of the deployed network, before and after."
+    run = networks[0].run
+    if not run.device.measured:
+        hint = f"Time of each block, {predicted(run)}."
     return card("Where the time goes", hint, chart(figure) + legend(timed) + numbers)
 
 
@@ -169,7 +181,7 @@ def _checks(run: Run, networks: Sequence[Network]) -> str:
 
 
 def _origin(run: Run) -> str:
-    versions, device = facts_table("Versions", run.versions), facts_table("Device", run.device.fingerprint)
+    versions, device = facts_table("Versions", run.versions), device_table("Device", run)
     boxes = [facts(record) for record in (versions, device) if record.rows]
     seed = "" if run.seed is None else f'<p class="hint">Seed {run.seed}.</p>'
     command = f"<pre>{escape(run.command)}</pre>" if run.command else ""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from hwtickets.report.networks import Network, list_networks, of_run
 from hwtickets.report.schema import Document, Run
 from hwtickets.report.tables import (
-    NETWORKS_HINT,
     Cell,
     Table,
     accuracy_of_table,
     blocks_table,
     budgets_table,
+    device_table,
     draws_table,
     facts_table,
     kept_table,
@@ -20,7 +20,7 @@ from hwtickets.report.tables import (
     stages_table,
     verify_table,
 )
-from hwtickets.report.wording import verdicts_of
+from hwtickets.report.wording import networks_hint, notes_of, predicted, verdicts_of
 
 
 def render_markdown(document: Document, picture: str) -> str:
@@ -28,10 +28,11 @@ def render_markdown(document: Document, picture: str) -> str:
     networks = list_networks(document)
     parts = [f"# {_inline(document.title)}"]
     parts += [f"**{_inline(line)}**" for line in verdicts_of(document, networks)]
+    parts += [_inline(note) for note in notes_of(document)]
     parts += [f"![Latency against accuracy]({picture})"]
     parts += [
         _section("Networks", networks_table(networks)),
-        NETWORKS_HINT,
+        networks_hint(networks),
         _section("Every draw", draws_table(networks)),
     ]
     several = len(document.runs) > 1
@@ -42,23 +43,23 @@ def render_markdown(document: Document, picture: str) -> str:
 
 
 def _run_parts(run: Run, networks: Sequence[Network]) -> list[str]:
+    device = run.device
     kept = [
         _section(f"What was kept: {network.name}", kept_table(network.ticket))
         for network in networks
         if network.ticket
     ]
-    device = run.device
     return [
         _section("Budgets", budgets_table(run)),
-        _section("Where the time goes", blocks_table(networks)),
+        _section(
+            f"Where the time goes{'' if device.measured else f', {predicted(run)}'}", blocks_table(networks)
+        ),
         *kept,
         _section("Exported network against PyTorch", verify_table(networks)),
         _section("Stages and time", stages_table(run)),
         _section("Prediction", accuracy_of_table(run)),
         _section("Versions", facts_table("Package", run.versions)),
-        _section(
-            "Device", facts_table(f"{device.name} ({device.runtime}, {device.precision})", device.fingerprint)
-        ),
+        _section("Device", device_table(f"{device.name} ({device.runtime}, {device.precision})", run)),
         _repeat(run),
     ]
 

@@ -51,16 +51,14 @@ class Network:
     @property
     def latency_ms(self) -> float | None:
         """The measured median latency or, where there is none, the predicted one, in ms."""
-        if self.measured_ms is not None:
-            return self.measured_ms
-        return self.ticket.predicted_ms if self.ticket else None
+        return self.source.predicted_ms if self.measured_ms is None else self.measured_ms
 
     @property
     def spread_ms(self) -> tuple[float, float]:
         """How far `latency_ms` reaches down and up, in ms: to p10 and p90, or by the prediction's error."""
         measured = self.source.latency_ms
         if measured is None:
-            error_ms = (self.ticket.predicted_error_ms if self.ticket else None) or 0.0
+            error_ms = self.source.predicted_error_ms or 0.0
             return min(error_ms, self.latency_ms or 0.0), error_ms
         down_ms = 0.0 if measured.p10 is None else measured.p50 - measured.p10
         up_ms = 0.0 if measured.p90 is None else measured.p90 - measured.p50
@@ -75,9 +73,16 @@ class Network:
     @property
     def predicted_reach_ms(self) -> tuple[float, float]:
         """Both ends of the prediction, in ms."""
-        predicted_ms = (self.ticket.predicted_ms if self.ticket else None) or 0.0
-        error_ms = (self.ticket.predicted_error_ms if self.ticket else None) or 0.0
+        predicted_ms, error_ms = self.source.predicted_ms or 0.0, self.source.predicted_error_ms or 0.0
         return predicted_ms - error_ms, predicted_ms + error_ms
+
+    @property
+    def predicted_share(self) -> float | None:
+        """Predicted latency as a share of the dense network's, where neither was measured."""
+        dense_ms = self.run.dense.predicted_ms
+        if self.measured_ms is not None or self.source.predicted_ms is None or not dense_ms:
+            return None
+        return self.source.predicted_ms / dense_ms
 
     @property
     def share(self) -> Ratio | None:

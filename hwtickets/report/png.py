@@ -17,7 +17,7 @@ from hwtickets.report.networks import (
     spaced_labels,
 )
 from hwtickets.report.schema import Document
-from hwtickets.report.wording import NOT_MEASURED, spaced, verdict
+from hwtickets.report.wording import NOT_MEASURED, latency_axis, spaced, verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def render_png(document: Document) -> bytes:
     _style(axes)
     task = document.runs[0].task
     axes.set_title(_title(document, networks), loc="left", color=INK, fontsize=11, pad=24)
-    axes.set_xlabel("Latency, batch 1 (ms)")
+    axes.set_xlabel(latency_axis(shown))
     axes.set_ylabel(_literal(f"{split.capitalize()} {task.metric} ({task.metric_unit})"))
     if shown:
         _points(axes, shown, split)
@@ -67,7 +67,7 @@ def render_png(document: Document) -> bytes:
 
 def _title(document: Document, networks: list[Network]) -> str:
     title = document.title if len(document.runs) > 1 else verdict(document.runs[0], networks)
-    return _literal("\n".join(wrap(title, width=105)))
+    return _literal("\n".join(wrap(title, width=100, break_on_hyphens=False)))
 
 
 def _literal(text: str) -> str:

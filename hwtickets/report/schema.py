@@ -36,24 +36,33 @@ class Task(Part):
 
 
 class Device(Part):
-    """Where the latencies are from; `measured` is false where they are only predicted."""
+    """Where the latencies are from; `measured` is false where they are only predicted.
+
+    `energy` is what is known of the energies, or why nothing is.
+    """
 
     name: Text
     runtime: Text
     precision: Text
     measured: bool
+    energy: Text | None = None
     fingerprint: dict[str, Any] = {}
 
 
 class BudgetResult(Part):
-    """A budget as given ("40%"), its limit in `unit`, and the value that the ticket reached."""
+    """A budget as given ("40%"), its limit in `unit`, and the value that the ticket reached.
 
-    metric: Literal["latency", "macs", "size", "params"]
+    Where the value is `predicted`, whether the device keeps the budget is not known: `kept` is null, or false
+    if even the prediction misses it.
+    """
+
+    metric: Literal["latency", "macs", "size", "params", "energy"]
     text: Text
     limit: Amount
     unit: str
     value: Amount | None = None
     kept: bool | None = None
+    predicted: bool = False
 
 
 class Latency(Part):
@@ -123,10 +132,12 @@ class Verification(Part):
 
 
 class Dense(Part):
-    """The supernet at full width, trained and exported like a ticket."""
+    """The supernet at full width, exported like a ticket; `predicted_error_ms` reaches either way."""
 
     label: Text = "dense"
     latency_ms: Latency | None = None
+    predicted_ms: Amount | None = None
+    predicted_error_ms: Amount | None = None
     accuracy: Accuracy = Accuracy()
     macs: Amount | None = None
     params: Count | None = None
@@ -135,15 +146,13 @@ class Dense(Part):
 
 
 class Ticket(Dense):
-    """A drawn subnet; `predicted_error_ms` reaches either way, `sparsity` is a share 0..1."""
+    """A drawn subnet; `sparsity` is a share 0..1."""
 
     id: Text
     label: Text
     role: Literal["ticket", "comparison"] = "ticket"
     price: Literal["latency", "macs"] = "latency"
     budget_text: str = ""
-    predicted_ms: Amount | None = None
-    predicted_error_ms: Amount | None = None
     ratio: Ratio | None = None
     compressed_bytes: Count | None = None
     sparsity: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -178,7 +187,7 @@ class HistoryPoint(Part):
 
 
 class Run(Part):
-    """One run on one device."""
+    """One run on one device; `notes` are lines that belong to every figure of it."""
 
     schema_version: Literal[1] = Field(alias="schema")
     title: Text
@@ -193,6 +202,7 @@ class Run(Part):
     tickets: list[Ticket] = []
     stages: list[Stage] = []
     table: Table | None = None
+    notes: list[str] = []
     history: list[HistoryPoint] = []
 
 

@@ -14,17 +14,15 @@ from hwtickets.report.wording import (
     budget_text,
     duration,
     interval,
+    outcome,
     plain,
+    predicted,
+    prediction,
     quality,
     share,
     spaced,
     table_figure,
     table_label,
-)
-
-NETWORKS_HINT = (
-    "Latency: median of the runs, with the 10th to 90th percentile. Of dense: median of paired runs, with its"
-    " 95 % interval. Test: with the difference to the dense network."
 )
 
 
@@ -70,9 +68,12 @@ def networks_table(networks: Sequence[Network]) -> Table:
 
 def budgets_table(run: Run) -> Table:
     """Each budget with its limit, what was reached, and the outcome."""
-    outcomes = {True: "kept", False: "missed", None: NOT_MEASURED}
     rows = [
-        (Cell(budget_text(budget)), Cell(amount(budget.metric, budget.value)), Cell(outcomes[budget.kept]))
+        (
+            Cell(budget_text(budget)),
+            Cell(amount(budget.metric, budget.value), predicted(run) if budget.predicted else ""),
+            Cell(outcome(budget)),
+        )
         for budget in run.budgets
     ]
     return Table(("Budget (limit)", "Reached", "Outcome"), rows)
@@ -91,7 +92,7 @@ def draws_table(networks: Sequence[Network]) -> Table:
 
 
 def blocks_table(networks: Sequence[Network]) -> Table:
-    """Time a block, one column a network."""
+    """Time a block, one column a network; predicted where the run was not measured."""
     timed = [network for network in networks if network.source.blocks]
     rows = [
         (Cell(name), *(Cell(amount("latency", block_time(network, name))) for network in timed))
@@ -145,6 +146,12 @@ def accuracy_of_table(run: Run) -> Table:
         return Table(("Latency table", ""), [])
     error = {table_label(key): table_figure(key, value) for key, value in run.table.error.items()}
     return facts_table(f"Latency table {run.table.name}", {"rows": run.table.rows, **error})
+
+
+def device_table(title: str, run: Run) -> Table:
+    """What the device was, and what is known of its energies."""
+    energy = {} if run.device.energy is None else {"energy": run.device.energy}
+    return facts_table(title, {**run.device.fingerprint, **energy})
 
 
 def facts_table(title: str, facts: Mapping[str, Any]) -> Table:
@@ -205,18 +212,18 @@ def _drawn_for(network: Network) -> str:
 
 
 def _latency_cell(network: Network) -> Cell:
-    latency, ticket = network.source.latency_ms, network.ticket
+    latency = network.source.latency_ms
     if latency is not None:
         return Cell(amount("latency", latency.p50), interval(latency.p10, latency.p90))
-    if ticket is None or ticket.predicted_ms is None:
+    if network.latency_ms is None:
         return Cell(NOT_MEASURED)
-    return Cell(NOT_MEASURED, f"predicted {amount('latency', ticket.predicted_ms)}")
+    return Cell(NOT_MEASURED, f"predicted {prediction(network)}")
 
 
 def _share_cell(network: Network) -> Cell:
-    ratio = network.share
+    ratio, predicted_share = network.share, network.predicted_share
     if ratio is None:
-        return Cell(share(None))
+        return Cell(share(None), "" if predicted_share is None else f"predicted {predicted_share:.3f} ×")
     return Cell(share(ratio), interval(ratio.low, ratio.high))
 
 

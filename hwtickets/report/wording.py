@@ -12,6 +12,14 @@ from hwtickets.report.networks import Network
 from hwtickets.report.schema import BudgetResult, Document, Ratio, Run, Task, Ticket
 
 NOT_MEASURED = "not measured"
+_MEASURED_HINT = (
+    "Latency: median of the runs, with the 10th to 90th percentile. Of dense: median of paired runs, with its"
+    " 95 % interval."
+)
+_PREDICTED_HINT = (
+    "Predicted latencies come from the latency table, with its expected error; no device showed them."
+)
+_TEST_HINT = "Test: with the difference to the dense network."
 
 
 def amount(metric: str, value: float | None) -> str:
@@ -90,6 +98,11 @@ def verdicts_of(document: Document, networks: Sequence[Network]) -> list[str]:
     return [f"{run.title}: {verdict(run, networks)}" for run in document.runs]
 
 
+def notes_of(document: Document) -> list[str]:
+    """The notes of all runs, each once."""
+    return list(dict.fromkeys(note for run in document.runs for note in run.notes))
+
+
 def verdict(run: Run, networks: Sequence[Network]) -> str:
     """The run in one sentence, about its first ticket: latency, quality, and whether the budgets are kept."""
     own = [network for network in networks if network.run is run]
@@ -97,7 +110,28 @@ def verdict(run: Run, networks: Sequence[Network]) -> str:
     if ticket is None or ticket.ticket is None:
         return f"{_standing(own[0])}; no ticket was drawn."
     budgets = [_budget_outcome(budget) for budget in budgets_of(run, ticket.ticket)]
-    return "; ".join([f"{_standing(own[0])} → {_standing(ticket)}", *budgets]) + "."
+    origin = (
+        [] if ticket.measured_ms is not None or ticket.latency_ms is None else [f"latencies {predicted(run)}"]
+    )
+    return "; ".join([f"{_standing(own[0])} → {_standing(ticket)}", *budgets, *origin]) + "."
+
+
+def predicted(run: Run) -> str:
+    """What must stand beside latencies that no device showed: "predicted from table X, not measured"."""
+    return f"predicted{f' from table {run.table.name}' if run.table else ''}, {NOT_MEASURED}"
+
+
+def latency_axis(networks: Sequence[Network]) -> str:
+    """The title of an axis of latencies."""
+    if any(network.measured_ms is not None for network in networks):
+        return "Latency, batch 1 (ms)"
+    return "Predicted latency, not measured, batch 1 (ms)"
+
+
+def prediction(network: Network) -> str:
+    """A predicted latency with its expected error: "5.1 ± 0.9 ms"."""
+    text, error_ms = amount("latency", network.source.predicted_ms), network.source.predicted_error_ms
+    return text if error_ms is None else f"{text.removesuffix(' ms')} ± {error_ms:.2g} ms"
 
 
 def budgets_of(run: Run, ticket: Ticket) -> list[BudgetResult]:
@@ -112,6 +146,14 @@ def budget_text(budget: BudgetResult) -> str:
     return f"{budget.metric} {text}" + ("" if text == limit else f" ({limit})")
 
 
+def networks_hint(networks: Sequence[Network]) -> str:
+    """What the figures of `networks_table` are."""
+    measured = any(network.measured_ms is not None for network in networks)
+    only_predicted = any(n.measured_ms is None and n.latency_ms is not None for n in networks)
+    hints = (measured and _MEASURED_HINT, only_predicted and _PREDICTED_HINT, _TEST_HINT)
+    return " ".join(hint for hint in hints if hint)
+
+
 def _standing(network: Network) -> str:
     test = network.source.accuracy.test
     split, value = ("", test) if test is not None else (" on validation", network.source.accuracy.validation)
@@ -120,18 +162,23 @@ def _standing(network: Network) -> str:
 
 
 def _latency(network: Network) -> str:
-    latency = amount("latency", network.latency_ms)
-    ratio = f"{network.share.median:.2f}× " if network.share else ""
-    if network.measured_ms is not None:
-        return f"{ratio}({latency} measured)" if ratio else f"{latency} measured"
     if network.latency_ms is None:
         return "latency not measured"
-    table = f" from table {network.run.table.name}" if network.run.table else ""
-    return f"{latency} predicted{table}, not measured"
+    share = network.share.median if network.share else network.predicted_share
+    latency = f"{amount('latency', network.latency_ms)} measured"
+    if network.measured_ms is None:
+        latency = f"{prediction(network)} predicted"
+    return latency if share is None else f"{share:.2f}× ({latency})"
+
+
+def outcome(budget: BudgetResult) -> str:
+    """Whether a budget is kept, as far as that is known."""
+    if budget.value is None:
+        return NOT_MEASURED
+    if budget.predicted:
+        return "missed even by the prediction" if budget.kept is False else "predicted to be kept"
+    return {True: "kept", False: "missed", None: NOT_MEASURED}[budget.kept]
 
 
 def _budget_outcome(budget: BudgetResult) -> str:
-    name = f"{budget.metric} budget {spaced(budget.text)}"
-    if budget.value is None or budget.kept is None:
-        return f"{name} {NOT_MEASURED}"
-    return f"{name} {'kept' if budget.kept else 'missed'}"
+    return f"{budget.metric} budget {spaced(budget.text)} {outcome(budget)}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from hwtickets.runtimes.onnxruntime import Array, load
 from hwtickets.runtimes.profiling import NodeTime, node_times
 from hwtickets.runtimes.timing import Timing, time_interleaved
+
+if TYPE_CHECKING:
+    from hwtickets.power import EnergyPerRun, PowerMeter
 
 #: A serialized ONNX model, or the file that holds one.
 Model = bytes | Path
@@ -19,9 +22,11 @@ class Bench(Protocol):
 
     Attributes:
         fingerprint: What latencies measured here depend on, as `hwtickets.devices.fingerprint` gives it.
+        boards: How many boards share the models of a call.
     """
 
     fingerprint: Mapping[str, str]
+    boards: int
 
     def time(
         self,
@@ -52,17 +57,43 @@ class Bench(Protocol):
     def __exit__(self, *failure: object) -> None: ...
 
 
+@runtime_checkable
+class MeteredBench(Protocol):
+    """A bench that can look for a sensor of energy."""
+
+    def meter(self) -> PowerMeter:
+        """The sensor.
+
+        Raises:
+            NoMeterError: None answers; says why.
+        """
+
+    def energy(self, model: Model, inputs: Mapping[str, Array]) -> EnergyPerRun:
+        """Energy of one inference.
+
+        Raises:
+            NoMeterError: No sensor answers.
+            DeviceError: The sensor stopped answering.
+        """
+
+
 class LocalBench:
     """ONNX Runtime in this process.
+
+    Attributes:
+        boards: One.
 
     Args:
         fingerprint: Of this machine.
         threads: Threads to compute with.
     """
 
+    boards = 1
+
     def __init__(self, fingerprint: Mapping[str, str], threads: int) -> None:
         self.fingerprint = fingerprint
         self._threads = threads
+        self._meter: PowerMeter | None = None
 
     def time(
         self,
@@ -84,6 +115,20 @@ class LocalBench:
         """All outputs for each set of inputs."""
         session = load(model, self._threads)
         return [session.run(inputs) for inputs in batches]
+
+    def meter(self) -> PowerMeter:
+        """The sensor of this machine; asked for once."""
+        from hwtickets.power import find_meter
+
+        self._meter = self._meter or find_meter("this machine", gpu=False)
+        return self._meter
+
+    def energy(self, model: Model, inputs: Mapping[str, Array]) -> EnergyPerRun:
+        """Energy of one inference; see `energy_per_run`."""
+        from hwtickets.power import energy_per_run
+
+        meter, session = self.meter(), load(model, self._threads)
+        return energy_per_run(lambda: session.run(inputs), meter)
 
     def close(self) -> None:
         """Nothing is held between two calls."""

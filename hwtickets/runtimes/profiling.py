@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ from hwtickets.files import read_json
 from hwtickets.runtimes.onnxruntime import Array, create_session, session_options
 
 _SUFFIX = "_kernel_time"
-_WARMUP_RUNS = 20
+#: Runs that do not count.
+WARMUP_RUNS = 20
 _TRIMMED_SHARE = 0.2
 
 
@@ -54,7 +55,7 @@ def node_times(
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         session = create_session(model, options)
-        for _ in range(_WARMUP_RUNS + runs):
+        for _ in range(WARMUP_RUNS + runs):
             session.run(None, inputs)
         events = read_json(Path(session.end_profiling()), "profile of the runtime")
     durations_us: dict[str, list[float]] = {}
@@ -64,10 +65,7 @@ def node_times(
             name = event["name"].removesuffix(_SUFFIX)
             durations_us.setdefault(name, []).append(event["dur"])
             op_types[name] = event["args"]["op_name"]
-    return {
-        name: NodeTime(op_types[name], _trimmed_mean(us[_WARMUP_RUNS:]) / 1e3)
-        for name, us in durations_us.items()
-    }
+    return {name: NodeTime(op_types[name], trimmed(us) / 1e3) for name, us in durations_us.items()}
 
 
 def original_name(node: str) -> str:
@@ -75,8 +73,14 @@ def original_name(node: str) -> str:
     return re.sub(r"(_nchwc|_token_\d+)+$", "", node)
 
 
-def _trimmed_mean(values: list[float]) -> float:
-    """Mean without the lowest and highest fifth; a median of whole microseconds is a whole microsecond."""
-    ordered = np.sort(values)
+def trimmed(times_us: Sequence[float]) -> float:
+    """Mean over the runs that count, without the lowest and highest fifth.
+
+    A median of whole microseconds would be a whole microsecond.
+
+    Args:
+        times_us: One entry a run, the 20 that do not count first.
+    """
+    ordered = np.sort(times_us[WARMUP_RUNS:])
     cut = int(len(ordered) * _TRIMMED_SHARE)
     return float(ordered[cut : len(ordered) - cut].mean())

@@ -34,11 +34,15 @@ class Timing:
 
     Attributes:
         samples_ms: One entry a timed run, in order.
-        clock: "thread CPU time" or "wall clock".
+        clock: "thread CPU time", "wall clock", "CUDA events" or "trtexec".
+        discarded: Runs that were thrown away because the device throttled.
+        clocks_mhz: Of a board before and after, by unit ("cpu", "gpu", ...); empty where it does not tell.
     """
 
     samples_ms: list[float]
     clock: str
+    discarded: int = 0
+    clocks_mhz: tuple[Mapping[str, int], ...] = ()
 
     @property
     def runs(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,27 @@ from typing import Any
 from hwtickets import files
 from hwtickets.deploy.bundle import read_bundle, save_and_export
 from hwtickets.deploy.samples import Samples
-from hwtickets.devices import device_fingerprint
 from hwtickets.runs import RunFolder
 from hwtickets.search.closed_loop import Draw, LoopResult, close_loop
+from hwtickets.search.dense import dense_model
 from hwtickets.search.draw import draw_within
 from hwtickets.search.finetuning import finetune
 from hwtickets.search.gauge import Gauge
 from hwtickets.search.job import Job
 from hwtickets.search.points import DrawPoint
+from hwtickets.search.predicted_gauge import PredictedGauge
 from hwtickets.search.shrinking import Pricing
 from hwtickets.search.space_profile import SpaceProfile
 from hwtickets.search.tickets import CutNetwork, as_ticket, cut
 from hwtickets.sparsity.allocation import Allocation
 from hwtickets.sparsity.choices import PricedSpace, price_space
 from hwtickets.sparsity.mask import sparsity_of
-from hwtickets.tables.skeleton import skeleton_model
+from hwtickets.tables import LatencyTable
 
 #: Timed runs of a drawn network, and of the ticket at the end.
 DRAW_RUNS, FINAL_RUNS = 400, 1500
+#: What the last stage of a delivery does, by whether there is a device to measure on.
+LAST_STAGE = {True: "measure", False: "verify"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Order:
         pricing: Space, costs, budgets and the price that is paid in.
         point: Where to draw from.
         profile: Costs of the dense network.
-        table: How the latency table came about, for the ticket's provenance.
+        table: The latency table behind the prices.
         folder: Gets `ticket/`, `bundle/` and `delivery.json`.
         suffix: Appended to the names of the stages, e.g. " by macs".
         finetune: Whether the drawn network is trained further.
@@ -49,7 +51,7 @@ class Order:
     pricing: Pricing
     point: DrawPoint
     profile: SpaceProfile
-    table: Mapping[str, Any]
+    table: LatencyTable
     folder: Path
     suffix: str = ""
     finetune: bool = True
@@ -66,10 +68,9 @@ class Delivery:
 
     def __init__(self, run: RunFolder, job: Job, order: Order) -> None:
         self._run, self._job, self._order = run, job, order
-        self._draws: list[Draw] = []
+        self._draws: list[dict[str, Any]] = []
         self._samples = Samples.of(job.task)
-        dense = _dense_model(run, job, order.profile)
-        self._gauge = Gauge(job, dense, order.profile.dense["latency"], self._samples)
+        self._gauge = _gauge(run, job, order, self._samples)
 
     def deliver(self) -> dict[str, Any]:
         """Draws, measures, finetunes; again if the finetuned ticket misses the budget and draws are left.
@@ -118,37 +119,52 @@ class Delivery:
             return result.network
 
     def _report_draw(self, draw: Draw) -> None:
-        draw = replace(draw, index=len(self._draws) + 1)
-        self._draws.append(draw)
+        # A prediction has nothing to learn from another draw: the first that keeps the budget is the one.
+        accepted = draw.accepted if self._gauge.measures else draw.kept
+        draw = replace(draw, index=len(self._draws) + 1, accepted=accepted)
+        latencies = self._latencies(draw.predicted_ms, draw.measured_ms)
+        self._draws.append({**draw.as_dict(), **latencies})
         verdict = "accepted" if draw.accepted else "over the budget" if not draw.kept else "room left"
+        measured_ms = latencies["measured_ms"]
+        measured = "not measured" if measured_ms is None else f"measured {measured_ms:.4f} ms"
         self._job.progress.note(
-            f"draw {draw.index}{self._order.suffix}: predicted {draw.predicted_ms:.4f} ms,"
-            f" measured {draw.measured_ms:.4f} ms, budget {draw.limit_ms:.4f} ms: {verdict}"
+            f"draw {draw.index}{self._order.suffix}: predicted {latencies['predicted_ms']:.4f} ms,"
+            f" {measured}, budget {draw.limit_ms:.4f} ms: {verdict}"
         )
+
+    def _latencies(self, priced_ms: float, gauged_ms: float) -> dict[str, float | None]:
+        """A drawn network's latency by its prices and by the gauge, as what they are."""
+        if self._gauge.measures:
+            return {"predicted_ms": priced_ms, "measured_ms": gauged_ms}
+        return {"predicted_ms": gauged_ms, "measured_ms": None}
 
     def _measure_drawn(self, index: int, drawn: Allocation) -> float:
         """Exports and measures a drawn network; a resumed run takes the value of the earlier process."""
         known = next((c for c in self._run.candidates() if self._is_candidate(c, drawn)), None)
         if known is not None:
-            return float(known["measured_ms"])
+            return float(known["measured_ms"] if self._gauge.measures else known["predicted_ms"])
         network = self._cut(drawn)
-        folder = self._order.folder / "draw"
-        self._save(network, folder)
         score = self._job.task.score(network.model, "validation")
-        measured_ms = self._gauge.budget_ms(folder / "bundle" / "model.onnx", DRAW_RUNS)
+        latency_ms = self._gauge.budget_ms(drawn, lambda: self._export_draw(network), DRAW_RUNS)
         self._run.candidate(
             order=self._order_name(),
             limit_ms=self._order.pricing.limits["latency"],
             widths=drawn.widths,
-            predicted_ms=drawn.costs["latency"],
-            measured_ms=measured_ms,
+            **self._latencies(drawn.costs["latency"], latency_ms),
             score=score,
             value=drawn.value,
         )
-        return measured_ms
+        return latency_ms
+
+    def _export_draw(self, network: CutNetwork) -> Path:
+        folder = self._order.folder / "draw"
+        self._save(network, folder)
+        return folder / "bundle" / "model.onnx"
 
     def _is_candidate(self, candidate: dict[str, Any], drawn: Allocation) -> bool:
-        """Whether an earlier process of this run measured the same network for the same budget."""
+        """Whether an earlier process of this run gauged the same network for the same budget."""
+        if (candidate.get("measured_ms") is not None) != self._gauge.measures:
+            return False
         asked = {
             "order": self._order_name(),
             "widths": drawn.widths,
@@ -170,16 +186,16 @@ class Delivery:
         before = job.task.score(network.model, "validation")
         if order.finetune:
             self._finetune(network)
-        with progress.stage(f"measure{order.suffix}"):
+        with progress.stage(f"{LAST_STAGE[self._gauge.measures]}{order.suffix}"):
             identity = self._save(network, order.folder)
             bundle = read_bundle(order.folder / "bundle")
-            shown = self._gauge.examine(bundle, FINAL_RUNS, order.folder / "devices" / job.device.name)
+            devices = order.folder / "devices"
+            shown = self._gauge.examine(drawn, bundle, FINAL_RUNS, devices / job.device.name)
             limit_ms = order.pricing.limits.get("latency", math.inf)
             return {
                 **shown,
                 "id": identity,
                 "kept": shown["budget_ms"] <= limit_ms,
-                "predicted_ms": drawn.costs["latency"],
                 "validation": job.task.score(network.model, "validation"),
                 "before_finetune": before,
                 "macs": drawn.costs["macs"],
@@ -190,7 +206,7 @@ class Delivery:
                 "widths": drawn.widths,
                 "forms": drawn.forms,
                 "costs": drawn.costs,
-                "draws": [draw.as_dict() for draw in self._draws],
+                "draws": self._draws,
             }
 
     def _finetune(self, network: CutNetwork) -> None:
@@ -212,19 +228,15 @@ class Delivery:
             "parent": {"run": self._run.path.name, "point": order.point.index, "step": order.point.step},
             "config": job.config.model_dump(mode="json"),
             "seed": job.config.seed,
-            "device": dict(device_fingerprint(job.device, job.config.precision)),
-            "table": dict(order.table),
+            "device": dict(self._gauge.fingerprint),
+            "table": dict(order.table.provenance),
         }
         ticket = as_ticket(network.model, drawn, job.space, job.task, job.config.data, provenance)
         return save_and_export(ticket, self._samples, folder)
 
 
-def _dense_model(run: RunFolder, job: Job, profile: SpaceProfile) -> Path:
-    """The trained dense network where there is one; else one of the same operators with random weights."""
-    trained = run.state / "dense" / "bundle" / "model.onnx"
-    if trained.exists():
-        return trained
-    path = run.state / "dense.onnx"
-    if not path.exists():
-        files.write_bytes(path, skeleton_model(job.space.graph(job.space.dense(), profile.forms)))
-    return path
+def _gauge(run: RunFolder, job: Job, order: Order, samples: Samples) -> Gauge | PredictedGauge:
+    if not job.device.measurable:
+        return PredictedGauge(job, order.table, order.profile.forms)
+    dense = dense_model(run, job, order.profile.forms)
+    return Gauge(job, dense, order.profile.dense["latency"], samples)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from hwtickets import files
 from hwtickets.deploy.bundle import save_and_export
 from hwtickets.deploy.samples import Samples
 from hwtickets.runs import RunFolder
 from hwtickets.search.job import Job
 from hwtickets.search.tickets import as_ticket
 from hwtickets.sparsity.allocation import Allocation
+from hwtickets.tables.skeleton import skeleton_model
 from hwtickets.training.optimizer import LearningRate
 from hwtickets.training.plain import PlainTraining, train_plain
 
@@ -40,3 +44,20 @@ def train_dense(run: RunFolder, job: Job, forms: dict[str, str]) -> None:
     provenance = {"parent": None, "seed": config.seed, "steps": steps}
     ticket = as_ticket(model, drawn, job.space, job.task, config.data, provenance)
     save_and_export(ticket, Samples.of(job.task), run.state / "dense")
+
+
+def dense_model(run: RunFolder, job: Job, forms: dict[str, str]) -> Path:
+    """The exported dense network; without a trained one, the same operators with random weights.
+
+    Args:
+        run: The run folder.
+        job: The search under way.
+        forms: Deployed forms of the dense network.
+    """
+    trained = run.state / "dense" / "bundle" / "model.onnx"
+    if trained.exists():
+        return trained
+    path = run.state / "dense.onnx"
+    if not path.exists():
+        files.write_bytes(path, skeleton_model(job.space.graph(job.space.dense(), forms)))
+    return path

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from hwtickets import files
 from hwtickets.deploy.bundle import Bundle
 from hwtickets.deploy.check import Measurement, block_times, measure, verify_bundle
 from hwtickets.deploy.samples import Samples
-from hwtickets.devices import open_bench
+from hwtickets.devices import device_fingerprint, open_bench
 from hwtickets.runtimes import Bench
 from hwtickets.search.job import Job
+from hwtickets.sparsity.allocation import Allocation
 
 
 class Gauge:
@@ -25,27 +27,37 @@ class Gauge:
         samples: Real images to run on.
     """
 
+    measures = True
+
     def __init__(self, job: Job, dense: Path, dense_ms: float, samples: Samples) -> None:
         self._job, self._dense, self._dense_ms = job, dense, dense_ms
         self._image = samples.inputs[:1]
         budget = job.budgets.get("latency")
         self._relative = budget is not None and budget.relative
 
-    def budget_ms(self, model: Path, runs: int) -> float:
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """Of the device, as it is now."""
+        return device_fingerprint(self._job.device, self._job.config.precision)
+
+    def budget_ms(self, drawn: Allocation, export: Callable[[], Path], runs: int) -> float:
         """Latency of a network in ms, as the budget counts it.
 
         Args:
-            model: The ONNX file.
+            drawn: The network.
+            export: Writes its ONNX file.
             runs: Timed runs.
         """
+        model = export()
         with self._bench() as bench:
             return self._budget_ms(self._time(bench, model, runs))
 
-    def examine(self, bundle: Bundle, runs: int, folder: Path) -> dict[str, Any]:
+    def examine(self, drawn: Allocation, bundle: Bundle, runs: int, folder: Path) -> dict[str, Any]:
         """Everything that is reported of a delivered network: numerics, latency, where the time goes.
 
         Args:
-            bundle: The network.
+            drawn: The network.
+            bundle: Its bundle.
             runs: Timed runs.
             folder: Gets every sample, the time of every block and the numerics.
 
@@ -62,6 +74,8 @@ class Gauge:
             }
         _write(folder, timed, blocks["ticket"], numerics.as_dict())
         return {
+            "fingerprint": dict(self.fingerprint),
+            "predicted_ms": drawn.costs["latency"],
             "budget_ms": self._budget_ms(timed),
             "speed": self._speed(timed),
             "latency_ms": timed.timings["ticket"].summary(),
@@ -95,10 +109,6 @@ class Gauge:
 def _write(
     folder: Path, timed: Measurement, blocks: list[dict[str, float | str]], numerics: Mapping[str, Any]
 ) -> None:
-    samples = {
-        name: {"clock": timing.clock, "samples_ms": timing.samples_ms}
-        for name, timing in timed.timings.items()
-    }
-    files.write_json(folder / "times.json", samples)
+    files.write_json(folder / "times.json", {name: asdict(timing) for name, timing in timed.timings.items()})
     files.write_json(folder / "layers.json", blocks)
     files.write_json(folder / "verify.json", dict(numerics))

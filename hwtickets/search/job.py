@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from hwtickets.budgets import Budget, parse_budget
 from hwtickets.config import SearchConfig, SupernetConfig
-from hwtickets.devices import DeviceProfile, get_device
+from hwtickets.costs import require_energy
+from hwtickets.devices import DeviceProfile, get_device, name_note
 from hwtickets.errors import unknown
 from hwtickets.progress import Progress
 from hwtickets.search.two_in_one import StepPlan
@@ -49,10 +51,9 @@ class Job:
         Raises:
             UsageError: Something in the configuration is unknown or does not fit.
         """
+        config = resolved(config, progress)
         budgets = {metric: parse_budget(metric, text) for metric, text in config.budgets.items()}
         device = get_device(config.device)
-        if config.precision not in device.precisions:
-            raise unknown(f"precision of device {device.name}", config.precision, device.precisions)
         if config.threads:
             torch.set_num_threads(config.threads)
         with progress.stage("data"):
@@ -72,8 +73,41 @@ class Job:
         return new_supernet(self.config.supernet, self.task, self.config.seed)
 
     def table(self) -> LatencyTable:
-        """The latency table of the device for this space; built now where there is none."""
-        return table_for(self.space, self.device, self.config.precision, self.progress)
+        """The latency table of the device for this space; built now where there is none.
+
+        Raises:
+            DeviceError: There is neither a table nor a device to measure on, or the table knows nothing of
+                energy, which is limited.
+            HwticketsError: The table that was asked for is damaged, or was measured on something else.
+        """
+        config = self.config
+        given = Path(config.table) if config.table else None
+        other = config.allow_other_fingerprint
+        table = table_for(self.space, self.device, config.precision, self.progress, given, other)
+        if "energy" in self.budgets:
+            require_energy(table)
+        return table
+
+
+def resolved(config: SearchConfig, progress: Progress) -> SearchConfig:
+    """The configuration with full names, and the device's own precision where none was asked for.
+
+    Args:
+        config: What is asked for.
+        progress: Told what a short name was taken for.
+
+    Raises:
+        UsageError: The device is unknown, or cannot be used at the precision.
+    """
+    device = get_device(config.device)
+    precision = config.precision if "precision" in config.model_fields_set else device.precisions[0]
+    if precision not in device.precisions:
+        raise unknown(f"precision of device {device.name}", precision, device.precisions)
+    note = name_note(config.device, device)
+    if note:
+        progress.note(note)
+    table = str(Path(config.table).resolve()) if config.table else None
+    return config.model_copy(update={"device": device.name, "precision": precision, "table": table})
 
 
 def new_supernet(config: SupernetConfig, task: Task, seed: int) -> Supernet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +13,17 @@ from hwtickets import files
 from hwtickets.budgets import format_amount
 from hwtickets.config import SearchConfig
 from hwtickets.costs import LatencyCost
-from hwtickets.devices import device_fingerprint
+from hwtickets.devices import device_fingerprint, get_device
 from hwtickets.errors import BudgetError
 from hwtickets.progress import Progress
 from hwtickets.runs import RunFolder
-from hwtickets.search.delivery import Delivery, Order
+from hwtickets.search.delivery import LAST_STAGE, Delivery, Order
 from hwtickets.search.dense import train_dense
 from hwtickets.search.job import Job, versions
 from hwtickets.search.points import smallest_point_above
 from hwtickets.search.shrinking import Pricing, ShrinkEvent
 from hwtickets.search.space_profile import SpaceProfile, all_costs, profile_space
-from hwtickets.search.summary import summarise, ticket_entry
+from hwtickets.search.summary import summarise
 from hwtickets.search.two_in_one import TwoInOne
 from hwtickets.sparsity.allocation import infeasible
 from hwtickets.tables import LatencyTable, load_table, save_table
@@ -56,6 +56,12 @@ class Prepared:
     profile: SpaceProfile
     limits: dict[str, float]
 
+    def fingerprint(self, job: Job) -> Mapping[str, str]:
+        """Of the device that the latencies hold for: as it is now, else as the table was made on it."""
+        if job.device.measurable:
+            return device_fingerprint(job.device, job.config.precision)
+        return self.table.fingerprint
+
     def pricing(self, job: Job, price: str) -> Pricing:
         """Prices corrected to the device's present speed."""
         costs = all_costs(LatencyCost(self.table, self.profile.correction))
@@ -65,20 +71,17 @@ class Prepared:
 
 def stages_of(config: SearchConfig) -> list[str]:
     """Names of the stages of a run, for the progress display."""
+    last = LAST_STAGE[get_device(config.device).measurable]
     names = [name for name in STAGES if config.baseline or name != "dense network"]
+    names[names.index("measure")] = last
     for price in config.compare:
         place = names.index("report")
-        names[place:place] = [
-            f"search by {price}",
-            f"draw by {price}",
-            f"finetune by {price}",
-            f"measure by {price}",
-        ]
+        names[place:place] = [f"{stage} by {price}" for stage in ("search", "draw", "finetune", last)]
     return names
 
 
 def prepare(job: Job) -> Prepared:
-    """Builds or finds the table, measures the ends of the space, and refuses an impossible budget.
+    """Builds or finds the table, profiles the ends of the space, and refuses an impossible budget.
 
     Raises:
         BudgetError: A budget is below the smallest network of the space; names the nearest feasible one.
@@ -116,14 +119,9 @@ def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command
     if run.stage_done("report"):
         return dict(files.read_json(run.state / "report.json", "report"))
     job = Job.prepare(config, progress)
-    run.record(
-        versions=versions(),
-        seed=config.seed,
-        command=command,
-        device=dict(device_fingerprint(job.device, config.precision)),
-    )
     with _timed(run, "profile"):
         prepared = _prepare(run, job)
+    run.record(versions=versions(), seed=config.seed, command=command, device=dict(prepared.fingerprint(job)))
     if config.baseline:
         with _timed(run, "dense network"):
             train_dense(run, job, prepared.profile.forms)
@@ -142,45 +140,6 @@ def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command
         report = summarise(run, job, prepared.table, prepared.profile, prepared.limits, entries, command)
     files.write_json(run.state / "report.json", report)
     return report
-
-
-def draw_from_run(run: RunFolder, config: SearchConfig, finetune: bool, progress: Progress) -> dict[str, Any]:
-    """Draws, finetunes and measures another ticket of a finished search.
-
-    Args:
-        run: The run folder, locked by the caller.
-        config: The run's configuration with the new budgets and device.
-        finetune: Whether the ticket is trained further.
-        progress: Where to report.
-
-    Returns:
-        The ticket's entry for the report, with `path` and `kept`.
-
-    Raises:
-        BudgetError: The budget is infeasible.
-        HwticketsError: The run is not finished.
-    """
-    job = Job.prepare(config, progress)
-    prepared = prepare(job)
-    pricing = prepared.pricing(job, config.price)
-    point = smallest_point_above(run.state / config.price, prepared.limits)
-    name = "-".join(f"{metric}-{budget.text}" for metric, budget in job.budgets.items())
-    safe = "".join(
-        letter if letter.isalnum() or letter in "-." else "_" for letter in name.replace("%", "pc")
-    )
-    folder = (
-        run.path / "draws" / (safe if config.device == run.config["device"] else f"{config.device}-{safe}")
-    )
-    (folder / "delivery.json").unlink(missing_ok=True)
-    entry = Delivery(
-        run,
-        job,
-        Order(pricing, point, prepared.profile, prepared.table.provenance, folder, finetune=finetune),
-    ).deliver()
-    latency = LatencyCost(prepared.table, prepared.profile.correction)
-    shown = ticket_entry(entry, config.price, "ticket", job, latency, folder, test=False)
-    files.write_json(folder / "entry.json", shown)
-    return {**shown, "path": str(folder), "kept": entry["kept"]}
 
 
 def _prepare(run: RunFolder, job: Job) -> Prepared:
@@ -209,7 +168,7 @@ def _search_and_deliver(
         own = {metric: limit for metric, limit in prepared.limits.items() if metric == pricing.price}
         point = smallest_point_above(state, own)
         return Delivery(
-            run, job, Order(pricing, point, prepared.profile, prepared.table.provenance, folder, suffix)
+            run, job, Order(pricing, point, prepared.profile, prepared.table, folder, suffix)
         ).deliver()
 
 

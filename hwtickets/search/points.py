@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,12 +68,17 @@ def points_in(folder: Path) -> list[Path]:
     return sorted(folder.glob("point-*.safetensors"))
 
 
-def smallest_point_above(folder: Path, limits: Mapping[str, float]) -> DrawPoint:
+def smallest_point_above(
+    folder: Path,
+    limits: Mapping[str, float],
+    costs_of: Callable[[dict[str, int]], Mapping[str, float]] | None = None,
+) -> DrawPoint:
     """The most trained point that is still larger than the limits by every metric.
 
     Args:
         folder: State folder of a run.
         limits: Budgets by metric.
+        costs_of: Prices widths anew, for limits on another device; by default the costs of the search count.
 
     Raises:
         BudgetError: Even the whole supernet is within the limits: there is nothing to draw.
@@ -86,8 +91,10 @@ def smallest_point_above(folder: Path, limits: Mapping[str, float]) -> DrawPoint
         )
     for path in reversed(paths):
         point = load_point(path)
-        if all(point.costs.get(metric, float("inf")) >= limit for metric, limit in limits.items()):
+        costs = costs_of(point.widths) if costs_of else point.costs
+        if all(costs.get(metric, float("inf")) >= limit for metric, limit in limits.items()):
             return point
-    if any(limit < load_point(paths[0]).costs.get(metric, float("inf")) for metric, limit in limits.items()):
-        return load_point(paths[0])
+    # What is left is the whole supernet.
+    if any(limit < costs.get(metric, float("inf")) for metric, limit in limits.items()):
+        return point
     raise BudgetError("the whole supernet is within this budget already; ask for less than its cost")

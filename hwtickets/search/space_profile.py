@@ -9,9 +9,18 @@ from typing import Any
 import numpy as np
 
 from hwtickets.budgets import Budget
-from hwtickets.costs import AdditiveCost, LatencyCost, macs_cost, params_cost, size_cost
+from hwtickets.costs import (
+    AdditiveCost,
+    LatencyCost,
+    energy_cost,
+    macs_cost,
+    params_cost,
+    size_cost,
+    why_no_energy,
+)
 from hwtickets.devices import DeviceProfile, open_bench
 from hwtickets.search.job import Job
+from hwtickets.space.operators import OperatorGraph
 from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.choices import PricedSpace, price_network, price_space
 from hwtickets.tables.skeleton import random_inputs, skeleton_model
@@ -23,10 +32,11 @@ ANCHOR_RUNS = 400
 
 @dataclass(frozen=True)
 class SpaceProfile:
-    """Costs of the ends of a search space; latencies are measured.
+    """Costs of the ends of a search space; latencies are measured where there is a device.
 
     Attributes:
-        dense: Costs of the full supernet by metric, in ms, MACs, bytes and parameters.
+        dense: Costs of the full supernet by metric, in ms, MACs, bytes, parameters and, where the table knows
+            them, mJ.
         smallest: The lowest cost that a network of the space has, by metric.
         forms: Deployed forms of the dense network.
         correction: Measured over predicted latency of whole networks, median.
@@ -47,8 +57,9 @@ class SpaceProfile:
 
 
 def all_costs(latency: LatencyCost) -> dict[str, AdditiveCost]:
-    """Every cost by metric; latency first, so that it chooses the deployed forms."""
-    return {"latency": latency.additive(), "macs": macs_cost(), "size": size_cost(), "params": params_cost()}
+    """Every cost by metric, energy if the table has it; latency first, so that it chooses deployed forms."""
+    costs = {"latency": latency.additive(), "macs": macs_cost(), "size": size_cost(), "params": params_cost()}
+    return costs if why_no_energy(latency.table) else {**costs, "energy": energy_cost(latency.table)}
 
 
 def profile_space(
@@ -57,7 +68,7 @@ def profile_space(
     """Measures the dense and the smallest network of a space, and some between.
 
     Networks with random weights stand in for trained ones: latency does not depend on the values of the
-    weights.
+    weights. Where only a table describes the device, latencies are what the table predicts.
 
     Args:
         space: The search space.
@@ -68,20 +79,30 @@ def profile_space(
     """
     latency = LatencyCost(table)
     priced = price_space(space, all_costs(latency), device.alignment, floor=floor)
-    ends = {"dense": space.dense(), "smallest": _smallest(priced)}
-    networks = {**ends, **{f"middle {n}": widths for n, widths in enumerate(_middles(priced, seed))}}
+    networks = {"dense": space.dense(), "smallest": _smallest(priced)}
+    if device.measurable:
+        networks |= {f"middle {n}": widths for n, widths in enumerate(_middles(priced, seed))}
     costs = all_costs(latency)
     network_prices = {name: price_network(space, widths, costs) for name, widths in networks.items()}
     forms = {name: chosen for name, (chosen, _) in network_prices.items()}
     graphs = {name: space.graph(widths, forms[name]) for name, widths in networks.items()}
-    models = {name: skeleton_model(graph, seed) for name, graph in graphs.items()}
-    with open_bench(device, table.precision) as bench:
-        timings = bench.time(models, random_inputs(graphs["dense"], seed), ANCHOR_RUNS)
-    ratios = [timings[name].p50_ms / latency.predict_ms(graph)[0] for name, graph in graphs.items()]
-    dense = {**network_prices["dense"][1], "latency": timings["dense"].p50_ms}
+    predicted_ms = {name: latency.predict_ms(graph)[0] for name, graph in graphs.items()}
+    latency_ms = _measured(graphs, device, table.precision, seed) if device.measurable else predicted_ms
+    correction = float(np.median([latency_ms[name] / predicted_ms[name] for name in networks]))
+    dense = {**network_prices["dense"][1], "latency": latency_ms["dense"]}
     smallest = {metric: priced.smallest(metric) for metric in costs}
-    smallest["latency"] = timings["smallest"].p50_ms
-    return SpaceProfile(dense, smallest, forms["dense"], float(np.median(ratios)))
+    smallest["latency"] = latency_ms["smallest"]
+    return SpaceProfile(dense, smallest, forms["dense"], correction)
+
+
+def _measured(
+    graphs: Mapping[str, OperatorGraph], device: DeviceProfile, precision: str, seed: int
+) -> dict[str, float]:
+    """Median latency in ms by name."""
+    models = {name: skeleton_model(graph, seed) for name, graph in graphs.items()}
+    with open_bench(device, precision) as bench:
+        timings = bench.time(models, random_inputs(graphs["dense"], seed), ANCHOR_RUNS)
+    return {name: timing.p50_ms for name, timing in timings.items()}
 
 
 def repriced(priced: PricedSpace, correction: float) -> PricedSpace:
@@ -119,20 +140,29 @@ def describe_space(job: Job) -> dict[str, Any]:
     table = job.table()
     with job.progress.stage("profile"):
         profile = profile_space(job.space, job.device, table, job.config.floor, job.config.seed)
-    latency = LatencyCost(table, profile.correction).additive()
+    cost = LatencyCost(table, profile.correction)
+    latency = cost.additive()
     blocks_ms = {
         block: latency.operators(job.space.block_operators(block, job.space.dense(), form))
         for block, form in profile.forms.items()
     }
     dense_ms = profile.dense["latency"]
     limits = profile.limits(job.budgets)
+    dense = job.space.graph(job.space.dense(), profile.forms)
+    doubt = {} if job.device.measurable else {"dense_error_ms": cost.predict_ms(dense)[1]}
     return {
+        "device": job.device.name,
+        "precision": job.config.precision,
+        "table": table.name,
+        "measured": job.device.measurable,
         "dense_ms": dense_ms,
+        **doubt,
         "min_ms": profile.smallest["latency"],
         "dense_macs": int(profile.dense["macs"]),
         "min_macs": int(profile.smallest["macs"]),
         "dense_size_bytes": int(profile.dense["size"]),
         "min_size_bytes": int(profile.smallest["size"]),
+        **_energy(profile, table),
         "units": len(job.space.units),
         "configurations": job.space.size(job.device.alignment),
         "budgets": [
@@ -145,6 +175,14 @@ def describe_space(job: Job) -> dict[str, Any]:
             for block, ms in sorted(blocks_ms.items(), key=lambda entry: -entry[1])
         ],
     }
+
+
+def _energy(profile: SpaceProfile, table: LatencyTable) -> dict[str, float | str]:
+    """Energies as the table predicts them, or why there are none."""
+    reason = why_no_energy(table)
+    if reason is not None:
+        return {"energy": f"not available: {reason}"}
+    return {"dense_energy_mj": profile.dense["energy"], "min_energy_mj": profile.smallest["energy"]}
 
 
 def _answer(budget: Budget, limit: float, nearest: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from hwtickets import files
 from hwtickets.costs import LatencyCost
 from hwtickets.runs import RunFolder
+from hwtickets.search.device_entries import budget_text, device_entries
 from hwtickets.search.job import Job
 from hwtickets.search.space_profile import SpaceProfile
 from hwtickets.sparsity.ticket import Ticket
@@ -52,9 +53,11 @@ def summarise(
         for price, entry in entries.items()
     ]
     record = run.read_record()
+    shared = device_entries(job, table, profile, limits, own)
     return {
+        **shared,
         "schema": 1,
-        "title": f"{job.space.name} on {job.device.name}: {_budget_text(job)}",
+        "title": f"{job.space.name} on {job.device.name}: {budget_text(job)}",
         "created": time.strftime("%Y-%m-%d %H:%M:%S"),
         "task": {
             "name": job.task.name,
@@ -65,25 +68,12 @@ def summarise(
             "resolution": job.task.input_shape[1],
             "classes": job.task.classes,
         },
-        "device": {
-            "name": job.device.name,
-            "runtime": job.device.runtime,
-            "precision": job.config.precision,
-            "measured": True,
-            "fingerprint": record["device"],
-        },
-        "budgets": [_budget_entry(metric, job, limits[metric], own) for metric in job.budgets],
         "seed": job.config.seed,
         "versions": record["versions"],
         "command": command,
-        "dense": _dense_entry(run, job, profile, own),
+        "dense": {**_dense_entry(run, job, profile), **shared["dense"]},
         "tickets": tickets,
         "stages": record["stages"],
-        "table": {
-            "name": f"{table.device}/{table.runtime}-{table.precision}",
-            "rows": len(table.rows),
-            "error": dict(table.error),
-        },
         "history": _history(run, profile),
     }
 
@@ -109,14 +99,14 @@ def ticket_entry(
         test: Whether to score it on the test data.
     """
     copied = ("id", "latency_ms", "ratio", "macs", "params", "size_bytes", "compressed_bytes", "sparsity")
-    label = f"{_budget_text(job)} ticket" if role == "ticket" else f"priced by {_PRICE_NAMES[price]}"
+    label = f"{budget_text(job)} ticket" if role == "ticket" else f"priced by {_PRICE_NAMES[price]}"
     speed = entry["speed"]
     return {
         **{key: entry[key] for key in copied},
         "label": label,
         "role": role,
         "price": price,
-        "budget_text": _budget_text(job),
+        "budget_text": budget_text(job),
         "predicted_ms": speed * entry["predicted_ms"],
         "predicted_error_ms": speed * latency.predict_ms(job.space.graph(entry["widths"], entry["forms"]))[1],
         "accuracy": {
@@ -136,7 +126,8 @@ def ticket_entry(
 
 def _at_speed(draw: Mapping[str, Any], speed: float) -> dict[str, Any]:
     """A draw with its latencies at the device's speed in the last measurement."""
-    return {key: value * speed if key.endswith("_ms") else value for key, value in draw.items()}
+    scaled = {key: value * speed for key, value in draw.items() if key.endswith("_ms") and value is not None}
+    return {**draw, **scaled}
 
 
 def _units(widths: Mapping[str, int], job: Job) -> list[dict[str, Any]]:
@@ -152,14 +143,13 @@ def _units(widths: Mapping[str, int], job: Job) -> list[dict[str, Any]]:
     ]
 
 
-def _dense_entry(run: RunFolder, job: Job, profile: SpaceProfile, own: Mapping[str, Any]) -> dict[str, Any]:
+def _dense_entry(run: RunFolder, job: Job, profile: SpaceProfile) -> dict[str, Any]:
     folder = run.state / "dense"
     trained = (folder / "ticket" / "ticket.json").exists()
     bundle = folder / "bundle" / "model.onnx"
     module = Ticket.load(folder / "ticket").module() if trained else None
     return {
         "label": "dense",
-        "latency_ms": own["dense_latency_ms"],
         "accuracy": {
             "validation": job.task.score(module, "validation") if module else None,
             "test": job.task.score(module, "test") if module else None,
@@ -168,26 +158,7 @@ def _dense_entry(run: RunFolder, job: Job, profile: SpaceProfile, own: Mapping[s
         "macs": profile.dense["macs"],
         "params": sum(parameter.numel() for parameter in (module or job.supernet()).parameters()),
         "size_bytes": bundle.stat().st_size if bundle.exists() else int(profile.dense["size"]),
-        "blocks": own["dense_blocks"],
     }
-
-
-def _budget_entry(metric: str, job: Job, limit: float, own: Mapping[str, Any]) -> dict[str, Any]:
-    speed = own["speed"] if metric == "latency" else 1.0
-    value = own["budget_ms"] if metric == "latency" else own["costs"][metric]
-    units = {"latency": "ms", "macs": "MACs", "size": "bytes", "params": "parameters"}
-    return {
-        "metric": metric,
-        "text": job.budgets[metric].text,
-        "limit": limit * speed,
-        "unit": units[metric],
-        "value": value * speed,
-        "kept": value <= limit,
-    }
-
-
-def _budget_text(job: Job) -> str:
-    return ", ".join(budget.text for budget in job.budgets.values())
 
 
 def _test_score(folder: Path, job: Job) -> float:

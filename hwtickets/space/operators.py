@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+_PRODUCTS = ("conv", "linear")
+
 
 @dataclass(frozen=True)
 class OperatorSpec:
-    """What a latency table is keyed by: one fused operator, its shapes, batch 1.
+    """What a latency table is keyed by: one fused operator, or a block timed as one; its shapes, batch 1.
+
+    A graph holds no operator that does nothing: a branch of width 0 is not described, and an identity is the
+    name of its input. So there are no dead operators to be dropped for compiled runtimes.
 
     Attributes:
-        kind: "conv", "add", "concat", "pool" (global average), "linear" or "relu".
+        kind: "conv", "add", "concat", "pool" (global average), "linear" or "relu"; in tables of others also
+            a block (`hwtickets.space.blocks`) or an operator without weights, e.g. "avgpool", "resize".
         c_in: Input channels (for "concat" and "add": the channels of the result).
         c_out: Output channels.
         kernel: Side of the square kernel, in pixels; 1 where it has no meaning.
@@ -19,8 +25,10 @@ class OperatorSpec:
         groups: Groups of the convolution; equal to `c_in` for a depthwise one.
         height: Input height, in pixels.
         width: Input width, in pixels.
-        activation: "relu" or "none", fused into the operator.
+        activation: "relu", "relu6", "hswish", ... or "none", fused into the operator.
         residual: Whether another tensor of the output's shape is added in the same operator.
+        hidden: Channels inside a block; 0 where there is no inside.
+        dilation: Distance of the kernel's taps, in pixels.
     """
 
     kind: str
@@ -33,6 +41,15 @@ class OperatorSpec:
     width: int = 1
     activation: str = "none"
     residual: bool = False
+    hidden: int = 0
+    dilation: int = 1
+
+    @property
+    def parts(self) -> tuple[OperatorSpec, ...]:
+        """The operators inside a block; an operator is its own only part."""
+        from hwtickets.space.blocks import parts
+
+        return parts(self)
 
     @property
     def depthwise(self) -> bool:
@@ -48,22 +65,24 @@ class OperatorSpec:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the convolution or matrix product; 0 for everything else."""
-        if self.kind not in ("conv", "linear"):
-            return 0
+        """Multiply-accumulates of convolutions and matrix products; 0 for everything else."""
+        if self.kind not in _PRODUCTS:
+            return sum(part.macs for part in self.parts if part is not self)
         out_h, out_w = self.out_size
         return self.c_in // self.groups * self.c_out * self.kernel**2 * out_h * out_w
 
     @property
     def params(self) -> int:
         """Weights and biases of the deployed operator."""
-        if self.kind not in ("conv", "linear"):
-            return 0
+        if self.kind not in _PRODUCTS:
+            return sum(part.params for part in self.parts if part is not self)
         return self.c_in // self.groups * self.c_out * self.kernel**2 + self.c_out
 
     @property
     def bytes_moved(self) -> int:
-        """Bytes read and written once each in fp32: inputs, weights, outputs."""
+        """Bytes read and written once each in fp32: inputs, weights, outputs; in a block by every part."""
+        if self.kind not in _PRODUCTS and len(self.parts) > 1:
+            return sum(part.bytes_moved for part in self.parts)
         out_h, out_w = self.out_size
         outputs = self.c_out * out_h * out_w
         return 4 * (

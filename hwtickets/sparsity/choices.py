@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwtickets.costs.additive import AdditiveCost
 from hwtickets.space.space import SearchSpace
-from hwtickets.supernets.base import PLAIN
+from hwtickets.sparsity.pricing import Costs, distinct_rows, price_rows
 
-Costs = Mapping[str, AdditiveCost]
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,9 @@ class BlockChoices:
     units: list[str]
     widths: NDArray[np.int64]
     forms: list[str]
-    costs: dict[str, NDArray[np.float64]]
+    costs: dict[str, Array]
 
-    def values(self, cumulative: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    def values(self, cumulative: Mapping[str, Array]) -> Array:
         """Importance kept by every choice.
 
         Args:
@@ -74,10 +73,8 @@ def price_space(
         limits: Channels that are left of every unit; full widths by default.
         floor: Channels that every block keeps at least, over all its branches together.
     """
-    fixed_operators = space.fixed_operators()
-    fixed = {metric: cost.base + cost.operators(fixed_operators) for metric, cost in costs.items()}
     blocks = [_price_block(space, block, costs, alignment, limits, floor) for block in space.blocks]
-    return PricedSpace(blocks, fixed)
+    return PricedSpace(blocks, _fixed(space, costs))
 
 
 def price_network(
@@ -88,8 +85,7 @@ def price_network(
     Returns:
         The cheapest deployed form by block, and the cost of the whole network by metric.
     """
-    fixed_operators = space.fixed_operators()
-    totals = {metric: cost.base + cost.operators(fixed_operators) for metric, cost in costs.items()}
+    totals = _fixed(space, costs)
     forms = {}
     for block in space.blocks:
         forms[block], block_costs = price_block(space, block, widths, costs)
@@ -98,17 +94,34 @@ def price_network(
     return forms, totals
 
 
+def price_networks(space: SearchSpace, widths: NDArray[np.int64], costs: Costs) -> dict[str, Array]:
+    """Prices many networks, all blocks in their cheapest deployed forms: `price_network` without the forms.
+
+    Args:
+        space: The search space.
+        widths: Channels kept, shape (networks, units), units in the order of `space.units`; at least one
+            network.
+        costs: Costs by metric; the first one chooses the forms.
+
+    Returns:
+        Cost of each network by metric, shape (networks,).
+    """
+    totals = {metric: np.full(len(widths), cost) for metric, cost in _fixed(space, costs).items()}
+    column = {unit: place for place, unit in enumerate(space.units)}
+    for block, units in space.blocks.items():
+        distinct, which = distinct_rows([widths[:, column[unit]] for unit in units])
+        for metric, block_costs in price_rows(space, block, distinct, costs)[1].items():
+            totals[metric] += block_costs[which]
+    return totals
+
+
 def price_block(
     space: SearchSpace, block: str, widths: Mapping[str, int], costs: Costs
 ) -> tuple[str, dict[str, float]]:
     """The cheapest deployed form of one block by the first cost, and what it costs by metric."""
-    first = next(iter(costs.values()))
-    names = space.forms()[block]
-    operators = {form: space.block_operators(block, widths, form) for form in (*names, PLAIN)}
-    form = min(names, key=lambda name: first.operators(operators[name]))
-    return form, {
-        metric: cost.operators(operators[form if cost.deployed else PLAIN]) for metric, cost in costs.items()
-    }
+    row = np.array([[widths[unit] for unit in space.blocks[block]]], dtype=np.int64)
+    (form,), block_costs = price_rows(space, block, row, costs)
+    return form, {metric: float(cost[0]) for metric, cost in block_costs.items()}
 
 
 def _price_block(
@@ -116,15 +129,12 @@ def _price_block(
 ) -> BlockChoices:
     units = space.blocks[block]
     options = space.block_widths(block, alignment, limits)
-    largest = max(sum(option.values()) for option in options)
-    options = [option for option in options if sum(option.values()) >= min(floor, largest)]
-    priced = [price_block(space, block, option, costs) for option in options]
-    rows = [list(block_costs.values()) for _, block_costs in priced]
-    table = np.array(rows, dtype=np.float64)
-    return BlockChoices(
-        block,
-        units,
-        np.array([[option[unit] for unit in units] for option in options], dtype=np.int64),
-        [form for form, _ in priced],
-        {metric: table[:, column] for column, metric in enumerate(costs)},
-    )
+    widths = np.array([[option[unit] for unit in units] for option in options], dtype=np.int64)
+    kept = widths.sum(axis=1)
+    widths = widths[kept >= min(floor, kept.max())]
+    return BlockChoices(block, units, widths, *price_rows(space, block, widths, costs))
+
+
+def _fixed(space: SearchSpace, costs: Costs) -> dict[str, float]:
+    operators = space.fixed_operators()
+    return {metric: cost.base + cost.operators(operators) for metric, cost in costs.items()}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hwtickets.tables.build import build_table
 from hwtickets.tables.check import TableCheck, check_table
-from hwtickets.tables.locate import find_table, list_tables, table_folder, table_for
+from hwtickets.tables.locate import existing_table, find_table, list_tables, table_folder, table_for
+from hwtickets.tables.lookup import Answer
 from hwtickets.tables.store import load_table, save_table
-from hwtickets.tables.table import Answer, Calibration, LatencyTable, Prediction, Row
+from hwtickets.tables.table import Calibration, LatencyTable, Prediction, Row
 
 __all__ = [
     "Answer",
@@ -17,6 +18,7 @@ __all__ = [
     "TableCheck",
     "build_table",
     "check_table",
+    "existing_table",
     "find_table",
     "list_tables",
     "load_table",

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from hwtickets.devices import DeviceProfile, open_bench
+from hwtickets.devices import DeviceProfile
+from hwtickets.devices.several import open_boards
 from hwtickets.files import FolderLock
 from hwtickets.progress import Progress
-from hwtickets.space.operators import OperatorGraph, OperatorSpec
+from hwtickets.space.operators import OperatorSpec
 from hwtickets.tables.accuracy import macs_accuracy, table_accuracy
-from hwtickets.tables.fit import Measured, Profiled, fit_operators
-from hwtickets.tables.measure import Journal, Latencies, measure_networks, profile_networks
-from hwtickets.tables.sampling import Space, corner_networks, sampled_networks, space_id
+from hwtickets.tables.campaign import Campaign, measure_plan
+from hwtickets.tables.fit import Fit, fit_operators
+from hwtickets.tables.measure import Journal
+from hwtickets.tables.metering import with_energies
+from hwtickets.tables.plan import Plan
+from hwtickets.tables.sampling import Space
 from hwtickets.tables.store import save_table
 from hwtickets.tables.table import LatencyTable, Row, calibrated
-
-#: Networks to fit the operators on, for each unit of the space. More than this gained nothing (60 networks
-#: for 15
-#: units: median error 1.8 %, 200: 1.4 %, 300: 1.4 %).
-_NETWORKS_A_UNIT = 14
-_CALIBRATION_NETWORKS = 30
-_CHECK_NETWORKS = 30
-_PROFILED_NETWORKS = 12
 
 
 def build_table(
@@ -37,6 +34,7 @@ def build_table(
     networks: int | None = None,
     resume: bool = True,
     precision: str = "fp32",
+    others: Sequence[DeviceProfile] = (),
 ) -> LatencyTable:
     """Measures a latency table and writes it.
 
@@ -44,85 +42,67 @@ def build_table(
         space: The search space whose operators are wanted.
         device: A device that can be reached.
         folder: Where the table is written; see `table_folder`.
-        progress: Shows one stage, counted in networks.
+        progress: Shows one stage, counted in networks, its total what it may take at most; and one for
+            energies where a sensor answers.
         seed: Of the choice of networks.
-        networks: How many networks the operators are fitted on; by default 14 for each unit.
+        networks: How many networks the operators are fitted on at most, besides the largest ones; by default
+            14 for each unit. Fewer where predictions are accurate before that.
         resume: Go on with an unfinished build of the same plan.
         precision: One of the device's.
+        others: Identical boards that share the work.
 
     Returns:
         The table; it is also in the folder.
 
     Raises:
         DeviceError: The device cannot be measured from here.
+        UsageError: The others are not identical to it.
         HwticketsError: The folder cannot be written or is in use.
     """
     begin_s = time.monotonic()
-    with FolderLock(folder), open_bench(device, precision) as bench:
-        plan = _Plan(space, device, seed, networks or _NETWORKS_A_UNIT * len(space.units))
+    with FolderLock(folder), open_boards([device, *others], precision) as bench:
+        plan = Plan(space, device.alignment, seed, networks)
         journal_path = folder / f"{device.runtime}-{precision}.partial.jsonl"
         if not resume:
             journal_path.unlink(missing_ok=True)
         journal = Journal(journal_path, {**plan.key, "fingerprint": dict(bench.fingerprint)})
-        profiled = plan.graphs[:_PROFILED_NETWORKS]
-        total = len(plan.graphs) + len(profiled)
-        with progress.stage("latency table", total=total, unit="network", done=journal.count()) as stage:
-            profiles = profile_networks(profiled, bench, journal, stage)
-            latencies = measure_networks(plan.graphs, plan.reference, bench, journal, stage)
-        rows = _rows(plan, latencies, profiles)
+        done = journal.count("profile", "network")
+        with progress.stage("latency table", total=plan.total, unit="network", done=done) as stage:
+            campaign = measure_plan(plan, bench, journal, stage)
+        fit = fit_operators(campaign.networks, campaign.profiles)
         table = LatencyTable(
-            device.name, device.runtime, precision, 1, device.alignment, bench.fingerprint, rows
+            device.name,
+            device.runtime,
+            precision,
+            1,
+            device.alignment,
+            bench.fingerprint,
+            _rows(campaign, fit),
         )
-        table = _proven(table, plan, latencies)
+        table = _proven(table, plan, campaign)
         table = replace(
-            table, provenance={**plan.key, "created": _now(), "seconds": round(time.monotonic() - begin_s, 1)}
+            table,
+            provenance={
+                **plan.key,
+                "networks": len(campaign.networks),
+                "stopped": campaign.verdict,
+                "noise": fit.noise,
+                "boards": [board.name for board in (device, *others)],
+                "created": _now(),
+                "seconds": round(time.monotonic() - begin_s, 1),
+            },
         )
+        table = with_energies(table, plan, bench, journal, progress)
         save_table(table, folder)
         journal.close()
     return table
 
 
-class _Plan:
-    """Which networks are measured, and for what: first for the rows, then the calibration, then the check."""
-
-    def __init__(self, space: Space, device: DeviceProfile, seed: int, networks: int) -> None:
-        corners = corner_networks(space)
-        sizes = (networks, _CALIBRATION_NETWORKS, _CHECK_NETWORKS)
-        parts = [
-            sampled_networks(space, device.alignment, count, seed=3 * seed + part)
-            for part, count in enumerate(sizes)
-        ]
-        self.reference = corners[0]
-        self.rows = range(len(corners) + networks)
-        self.calibration = range(self.rows.stop, self.rows.stop + _CALIBRATION_NETWORKS)
-        self.check = range(self.calibration.stop, self.calibration.stop + _CHECK_NETWORKS)
-        self.graphs: list[OperatorGraph] = [*corners, *parts[0], *parts[1], *parts[2]]
-        self.key = {
-            "space": space.name,
-            "space_id": space_id(space),
-            "input_shape": list(space.input_shape),
-            "alignment": device.alignment,
-            "seed": seed,
-            "networks": networks,
-            "calibration_networks": _CALIBRATION_NETWORKS,
-            "check_networks": _CHECK_NETWORKS,
-        }
-
-    def pick(self, part: range) -> list[OperatorGraph]:
-        """The networks of one part."""
-        return self.graphs[part.start : part.stop]
-
-
-def _rows(
-    plan: _Plan, latencies: Latencies, profiles: dict[OperatorSpec, Profiled]
-) -> dict[OperatorSpec, Row]:
-    graphs = plan.pick(plan.rows)
-    medians_ms = latencies.median_ms[plan.rows.start : plan.rows.stop].tolist()
-    fit = fit_operators([Measured(graph, ms) for graph, ms in zip(graphs, medians_ms, strict=True)], profiles)
+def _rows(campaign: Campaign, fit: Fit) -> dict[OperatorSpec, Row]:
     networks: Counter[OperatorSpec] = Counter()
     runs: Counter[OperatorSpec] = Counter()
-    for graph, count in zip(graphs, latencies.runs, strict=False):
-        for spec in {operator.spec for operator in graph}:
+    for network, count in zip(campaign.networks, campaign.runs, strict=True):
+        for spec in {operator.spec for operator in network.graph}:
             networks[spec] += 1
             runs[spec] += count
     return {
@@ -131,16 +111,13 @@ def _rows(
     }
 
 
-def _proven(table: LatencyTable, plan: _Plan, latencies: Latencies) -> LatencyTable:
+def _proven(table: LatencyTable, plan: Plan, campaign: Campaign) -> LatencyTable:
     """The table with its calibration, and its error on networks that played no part in either."""
-    calibration_ms = latencies.median_ms[plan.calibration.start : plan.calibration.stop]
-    check_ms = latencies.median_ms[plan.check.start : plan.check.stop]
-    calibration, check = plan.pick(plan.calibration), plan.pick(plan.check)
-    table = calibrated(table, calibration, calibration_ms)
+    table = calibrated(table, plan.calibration, campaign.calibration_ms)
     error = {
-        **table_accuracy(table, check, check_ms),
-        **macs_accuracy(calibration, calibration_ms, check, check_ms),
-        "networks": len(check),
+        **table_accuracy(table, plan.check, campaign.check_ms),
+        **macs_accuracy(plan.calibration, campaign.calibration_ms, plan.check, campaign.check_ms),
+        "networks": len(plan.check),
     }
     return replace(table, error=error)
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hwtickets.space.blocks import is_block
 from hwtickets.space.operators import OperatorSpec
 
-#: The channel count that a family runs over is 0 in its key.
+#: The channel count that a family runs over is 0 in its key, or -1 where 0 has a meaning.
 Family = OperatorSpec
 
 
@@ -28,13 +29,16 @@ class Place(NamedTuple):
 
 
 def places(spec: OperatorSpec) -> list[Place]:
-    """The families of an operator: over its output and over its input channels; one where they are tied."""
+    """The families of an operator: over output, input and inner channels; one where they are tied."""
     if spec.kind in ("conv", "linear") and spec.groups == 1:
         return [Place(replace(spec, c_out=0), spec.c_out), Place(replace(spec, c_in=0), spec.c_in)]
     if spec.depthwise:
         return [Place(replace(spec, c_in=0, c_out=0, groups=0), spec.c_in)]
     if spec.kind in ("conv", "linear"):
         return []
+    if is_block(spec.kind):
+        inner = [Place(replace(spec, hidden=-1), spec.hidden)] if spec.hidden else []
+        return [*inner, Place(replace(spec, c_out=0), spec.c_out), Place(replace(spec, c_in=0), spec.c_in)]
     return [Place(replace(spec, c_in=0, c_out=0), spec.c_in)]
 
 

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwtickets.devices.several import REFERENCE
 from hwtickets.files import append_jsonl, read_jsonl
 from hwtickets.progress import Stage
 from hwtickets.runtimes import Bench
 from hwtickets.runtimes.profiling import original_name
 from hwtickets.space.operators import OperatorGraph, OperatorSpec
-from hwtickets.tables.fit import Profiled
+from hwtickets.tables.observations import Profiled
 from hwtickets.tables.skeleton import random_inputs, skeleton_model
 
-_BATCH = 10
-_RUNS = 100
-_WARMUP_RUNS = 10
+#: Networks that one board times side by side.
+BATCH = 10
+#: Runs of each of them.
+RUNS = 100
+WARMUP_RUNS = 10
 #: A batch of slow networks gets fewer runs.
-_SECONDS_A_BATCH = 3.0
+SECONDS_A_BATCH = 3.0
 _PROFILE_RUNS = 80
-_REFERENCE = "reference"
 
 
 class Journal:
@@ -55,9 +57,9 @@ class Journal:
         self._records[(kind, index)] = record
         return record
 
-    def count(self) -> int:
-        """How many records there are."""
-        return len(self._records)
+    def count(self, *kinds: str) -> int:
+        """How many records of some kinds there are."""
+        return sum(kind in kinds for kind, _ in self._records)
 
     def close(self) -> None:
         """Removes the file: the table is finished."""
@@ -81,7 +83,12 @@ class Latencies:
 
 
 def measure_networks(
-    graphs: Sequence[OperatorGraph], reference: OperatorGraph, bench: Bench, journal: Journal, stage: Stage
+    graphs: Sequence[OperatorGraph],
+    reference: OperatorGraph,
+    bench: Bench,
+    journal: Journal,
+    stage: Stage,
+    first: int = 0,
 ) -> Latencies:
     """Times whole networks.
 
@@ -91,29 +98,37 @@ def measure_networks(
         bench: Where to measure.
         journal: Holds what is already measured and receives the rest.
         stage: Is advanced by one a network.
+        first: Number of the first network in the journal; the others follow.
     """
-    for begin in range(0, len(graphs), _BATCH):
+    numbered = dict(enumerate(graphs, first))
+    size = BATCH * bench.boards
+    for begin in range(first, first + len(graphs), size):
         batch = [
             index
-            for index in range(begin, min(begin + _BATCH, len(graphs)))
+            for index in range(begin, min(begin + size, first + len(graphs)))
             if journal.get("network", index) is None
         ]
         if not batch:
             continue
-        models = {str(index): skeleton_model(graphs[index], seed=index) for index in batch}
-        models[_REFERENCE] = skeleton_model(reference)
-        timings = bench.time(models, random_inputs(reference), _RUNS, _WARMUP_RUNS, _SECONDS_A_BATCH)
+        models = {str(index): skeleton_model(numbered[index], seed=index) for index in batch}
+        models[REFERENCE] = skeleton_model(reference)
+        timings = bench.time(models, random_inputs(reference), RUNS, WARMUP_RUNS, SECONDS_A_BATCH)
         for index in batch:
             timing = timings[str(index)]
             journal.put(
                 "network",
                 index,
                 median_ms=timing.p50_ms,
-                reference_ms=timings[_REFERENCE].p50_ms,
+                reference_ms=timings[REFERENCE].p50_ms,
                 runs=timing.runs,
             )
             stage.advance()
-    records = [journal.get("network", index) for index in range(len(graphs))]
+    return measured(journal, numbered)
+
+
+def measured(journal: Journal, numbers: Iterable[int]) -> Latencies:
+    """Latencies of networks that were measured, by their numbers in the journal."""
+    records = [journal.get("network", number) for number in numbers]
     return Latencies([record for record in records if record is not None])
 
 

@@ -1,144 +1,200 @@
-"""Latency tables as files: a folder with `device.yaml` and one CSV for each runtime and precision."""
+"""Latency tables as files: a folder with `device.yaml` and a CSV for each runtime, precision and batch."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from dataclasses import asdict, fields
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hwtickets.errors import HwticketsError
-from hwtickets.files import read_text, write_text
+from hwtickets.files import read_text, reading, write_bytes, write_text
 from hwtickets.space.operators import OperatorSpec
+from hwtickets.tables.roofline import Roofline
+from hwtickets.tables.rows import RowError, read_rows, write_rows
 from hwtickets.tables.table import Calibration, LatencyTable, Row
 
-_COLUMNS = [field.name for field in fields(OperatorSpec)] + ["latency_ms", "spread_ms", "runs", "networks"]
 _WHAT = "latency table"
+#: The safe loader of C, where PyYAML was built with it: ten times as fast.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_AGAIN = "build the table again"
+#: Keys of a table in device.yaml.
+_ENTRY = (
+    *("sha256", "runtime", "precision", "batch", "alignment", "rows"),
+    *("fingerprint", "calibration", "roofline", "error", "provenance"),
+)
+#: A table of a million rows stays below; more is damage.
+_MOST_BYTES = 2**28
 
 
-def save_table(table: LatencyTable, folder: Path) -> None:
-    """Writes a table; tables of other runtimes and precisions in the folder stay."""
-    lines = io.StringIO()
-    writer = csv.DictWriter(lines, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for spec, row in table.rows.items():
-        writer.writerow({**asdict(spec), **asdict(row)})
-    write_text(folder / f"{_key(table.runtime, table.precision)}.csv", lines.getvalue())
+def table_key(runtime: str, precision: str, batch: int = 1) -> str:
+    """What a table is called in its folder, e.g. "onnxruntime-fp32", "tensorrt-int8-b32"."""
+    return f"{runtime}-{precision}" + (f"-b{batch}" if batch != 1 else "")
+
+
+def save_table(table: LatencyTable, folder: Path, packed: bool = False) -> None:
+    """Writes a table; others in the folder stay.
+
+    Args:
+        table: A table without rows gets no CSV.
+        folder: Where to; it is made if it is not there.
+        packed: Pack the CSV with gzip.
+    """
+    key = table_key(table.runtime, table.precision, table.batch)
+    content = write_rows(table.rows).encode() if table.rows else b""
+    for suffix in (".csv", ".csv.gz"):
+        (folder / f"{key}{suffix}").unlink(missing_ok=True)
+    if content:
+        # Without a time in it the same rows are the same file.
+        data = gzip.compress(content, mtime=0) if packed else content
+        write_bytes(folder / (f"{key}.csv.gz" if packed else f"{key}.csv"), data)
     device_file = folder / "device.yaml"
-    known = _read_yaml(device_file) if device_file.exists() else {"tables": {}}
-    known["device"] = table.device
-    known["tables"][_key(table.runtime, table.precision)] = {
+    known: dict[str, Any] = {"device": table.device, "tables": {}}
+    if device_file.exists():
+        known = read_device(folder)
+    entry = {
+        "runtime": table.runtime,
+        "precision": table.precision,
         "batch": table.batch,
         "alignment": table.alignment,
         "rows": len(table.rows),
         "fingerprint": dict(table.fingerprint),
         "calibration": asdict(table.calibration),
+        **({"roofline": table.roofline.as_dict()} if table.roofline else {}),
         "error": dict(table.error),
         "provenance": dict(table.provenance),
     }
-    write_text(device_file, yaml.safe_dump(known, sort_keys=False, allow_unicode=True))
+    known["device"] = table.device
+    # The digest comes first: a file without its end still has it.
+    known["tables"][key] = {"sha256": _digest(table.device, entry, content), **entry}
+    write_text(device_file, yaml.safe_dump(known, sort_keys=False, allow_unicode=True, width=110))
 
 
-def load_table(folder: Path, runtime: str, precision: str) -> LatencyTable:
+def load_table(folder: Path, runtime: str, precision: str, batch: int = 1) -> LatencyTable:
     """Reads a table.
 
     Raises:
         HwticketsError: Missing or damaged, with the file and the line.
     """
-    known = _read_yaml(folder / "device.yaml")
-    key = _key(runtime, precision)
-    path = folder / f"{key}.csv"
+    known = read_device(folder)
+    key = table_key(runtime, precision, batch)
     if key not in known["tables"]:
         raise HwticketsError(
-            f"{folder} holds no table for {runtime} at {precision}, only {', '.join(known['tables'])}"
+            f"{folder} holds no table for {runtime} at {precision}{f', batch {batch}' if batch != 1 else ''},"
+            f" only {', '.join(map(str, known['tables']))}"
         )
     entry = known["tables"][key]
-    rows = _read_rows(path)
     try:
-        if entry["rows"] != len(rows):
+        _check_entry(entry)
+        path, content = _content(folder, key, entry["rows"])
+        rows = _rows(path, content, entry["rows"])
+        if "sha256" in entry and entry["sha256"] != _digest(known["device"], entry, content):
             raise HwticketsError(
-                f"{path} holds {len(rows)} rows instead of {entry['rows']}; build the table again"
+                f"{path} or its entry in device.yaml is not what was written; {_AGAIN}, or remove the line"
+                " sha256 of this table from device.yaml if the change is meant"
             )
         return LatencyTable(
             device=known["device"],
             runtime=runtime,
             precision=precision,
-            batch=entry["batch"],
+            batch=batch,
             alignment=entry["alignment"],
             fingerprint=entry["fingerprint"],
             rows=rows,
             calibration=Calibration(**entry["calibration"]),
             error=entry["error"],
             provenance=entry["provenance"],
+            roofline=Roofline.from_dict(entry["roofline"]) if "roofline" in entry else None,
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise HwticketsError(
-            f"{folder / 'device.yaml'} is damaged ({error}); build the table again"
+            f"{folder / 'device.yaml'} is damaged in {key} ({error!s:.200}); {_AGAIN}"
         ) from error
 
 
-def _key(runtime: str, precision: str) -> str:
-    return f"{runtime}-{precision}"
+def read_device(folder: Path) -> dict[str, Any]:
+    """The content of a folder's `device.yaml`; "device" is a text and "tables" a dict.
 
-
-def _read_yaml(path: Path) -> dict[str, Any]:
+    Raises:
+        HwticketsError: It is missing or damaged.
+    """
+    path = folder / "device.yaml"
     try:
-        known = yaml.safe_load(read_text(path, _WHAT))
-    except yaml.YAMLError as error:
+        known = yaml.load(read_text(path, _WHAT), Loader=_LOADER)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise HwticketsError(f"{path} is damaged ({reason}); build the table again") from error
+        raise HwticketsError(f"{path} is damaged ({reason:.300}); {_AGAIN}") from error
     if not isinstance(known, dict) or not isinstance(known.get("tables"), dict):
-        raise HwticketsError(f"{path} is damaged (no list of tables); build the table again")
+        raise HwticketsError(f"{path} is damaged (no list of tables); {_AGAIN}")
+    if not isinstance(known.get("device"), str):
+        raise HwticketsError(f"{path} is damaged (no device); {_AGAIN}")
     return known
 
 
-def _read_rows(path: Path) -> dict[OperatorSpec, Row]:
-    reader = csv.DictReader(io.StringIO(read_text(path, _WHAT)), strict=True)
-    rows: dict[OperatorSpec, Row] = {}
+def _check_entry(entry: Any) -> None:
+    if not isinstance(entry, dict):
+        raise TypeError("it is no table")
+    unknown = [name for name in entry if name not in _ENTRY]
+    if unknown:
+        raise ValueError(f"the key {unknown[0]!r:.40} is unknown")
+    for name in ("batch", "alignment"):
+        if type(entry[name]) is not int or entry[name] < 1:
+            raise ValueError(f"{name} is {entry[name]!r}, not a count")
+    if type(entry["rows"]) is not int or entry["rows"] < 0:
+        raise ValueError(f"rows is {entry['rows']!r}, not a count")
+    for name in ("fingerprint", "calibration", "error", "provenance"):
+        if not isinstance(entry[name], dict):
+            raise TypeError(f"{name} is no mapping")
+    for name, value in entry["calibration"].items():
+        if not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            raise ValueError(f"{name} is {value!r}, not a number from 0 on")
+
+
+def _content(folder: Path, key: str, rows: int) -> tuple[Path, bytes]:
+    """The CSV of a table, unpacked, and where it is; nothing for a table without rows."""
+    plain, packed = folder / f"{key}.csv", folder / f"{key}.csv.gz"
+    if rows == 0 and not plain.exists() and not packed.exists():
+        return folder / "device.yaml", b""
+    path = packed if packed.exists() and not plain.exists() else plain
+    with reading(path, _WHAT):
+        data = path.read_bytes()
+    return path, _unpacked(path, data) if path == packed else data
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
     try:
-        if reader.fieldnames != _COLUMNS:
-            raise ValueError(f"the columns are not {','.join(_COLUMNS)}")
-        for cells in reader:
-            spec, row = _parsed(cells)
-            if spec in rows:
-                raise ValueError("the operator is there twice")
-            rows[spec] = row
-    except (ValueError, TypeError, csv.Error) as error:
-        raise HwticketsError(f"{path}, line {reader.line_num}: {error}; build the table again") from error
+        unpack = zlib.decompressobj(wbits=31)
+        content = unpack.decompress(data, _MOST_BYTES)
+    except zlib.error as error:
+        raise HwticketsError(f"{path} is damaged ({error}); {_AGAIN}") from error
+    if not unpack.eof or unpack.unused_data:
+        raise HwticketsError(f"{path} is damaged (it ends too early or too late); {_AGAIN}")
+    return content
+
+
+def _rows(path: Path, content: bytes, expected: int) -> dict[OperatorSpec, Row]:
+    if not content and expected == 0:
+        return {}
+    try:
+        rows = read_rows(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise HwticketsError(f"{path}, line {line}: it is no UTF-8 text; {_AGAIN}") from error
+    except RowError as error:
+        raise HwticketsError(f"{path}, line {error.line}: {error}; {_AGAIN}") from error
+    if len(rows) != expected:
+        raise HwticketsError(f"{path} holds {len(rows)} rows instead of {expected}; {_AGAIN}")
     return rows
 
 
-def _parsed(cells: dict[str, str]) -> tuple[OperatorSpec, Row]:
-    residual = {"True": True, "False": False}.get(cells["residual"])
-    if residual is None:
-        raise ValueError(f"residual is '{cells['residual']}', not True or False")
-    counts = {
-        name: _count(cells, name)
-        for name in ("c_in", "c_out", "kernel", "stride", "groups", "height", "width")
-    }
-    spec = OperatorSpec(kind=cells["kind"], activation=cells["activation"], residual=residual, **counts)
-    row = Row(
-        _milliseconds(cells, "latency_ms"),
-        _milliseconds(cells, "spread_ms"),
-        _count(cells, "runs"),
-        _count(cells, "networks"),
-    )
-    return spec, row
-
-
-def _count(cells: dict[str, str], name: str) -> int:
-    value = int(cells[name])
-    if value < 1:
-        raise ValueError(f"{name} is {value}, not positive")
-    return value
-
-
-def _milliseconds(cells: dict[str, str], name: str) -> float:
-    value = float(cells[name])
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} is {cells[name]}, not a number of milliseconds")
-    return value
+def _digest(device: str, entry: Mapping[str, Any], content: bytes) -> str:
+    """Of everything that a table is made of: a digit that flips anywhere is noticed."""
+    kept = {name: value for name, value in entry.items() if name != "sha256"}
+    text = json.dumps([device, kept], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode() + b"\n" + content).hexdigest()

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwtickets.errors import HwticketsError
 from hwtickets.space.operators import OperatorGraph, OperatorSpec
-from hwtickets.tables.families import Family, formula_terms, group, members, places
+from hwtickets.tables.lookup import Answer, Lookup
+from hwtickets.tables.roofline import Roofline
 
-Kind = Literal["measured", "interpolated", "estimated"]
-
-#: Expected errors, as shares: at least this between two rows, and this for a width that is no multiple of the
-#: alignment. Measured: ONNX Runtime pads the channels of dense convolutions, but runs depthwise ones many
-#: times slower instead.
-_INTERPOLATION_ERROR = 0.05
-_UNALIGNED_ERROR = 1.0
+#: Of a network whose operators were never compared with whole networks. The one pair in the shipped tables:
+#: the layers of MobileNetV2 on a Jetson Orin Nano take half as long as the network.
+_UNCALIBRATED_ERROR = 0.5
 #: A quiet machine is this much faster or slower from one process to the next (measured: median ratio 0.98 to
 #: 1.02); next to busy neighbours it is up to 0.17, which only a measurement at the time can correct.
 _DRIFT = 0.02
@@ -33,16 +29,18 @@ class Row:
     """One operator.
 
     Attributes:
-        latency_ms: Its share of a network's latency.
-        spread_ms: Standard error of that.
-        runs: Timed runs of the networks that it was found in.
+        latency_ms: Its share of a network's latency, at the table's batch.
+        spread_ms: Standard error of that; 0 where it is not known.
+        runs: Timed runs of the networks that it was found in; 1 where that is not known.
         networks: How many networks those were.
+        energy_mj: Energy of the same; None where no sensor answered.
     """
 
     latency_ms: float
-    spread_ms: float
-    runs: int
-    networks: int
+    spread_ms: float = 0.0
+    runs: int = 1
+    networks: int = 1
+    energy_mj: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,21 +56,6 @@ class Calibration:
     offset_ms: float = 0.0
     scale: float = 1.0
     per_operator_ms: float = 0.0
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Latency of one operator, uncalibrated.
-
-    Attributes:
-        ms: Milliseconds.
-        kind: How it is known.
-        error_share: Expected error as a share of `ms`.
-    """
-
-    ms: float
-    kind: Kind
-    error_share: float
 
 
 @dataclass(frozen=True)
@@ -107,7 +90,10 @@ class LatencyTable:
         error: Errors on networks that neither rows nor calibration saw: shares ("median_error", "mean_error",
             "p90_error", "within_5", "within_10"), "kendall_tau", "networks", and the same for MACs as the
             predictor ("macs_median_error", ...).
-        provenance: How the table came about: the space, the seed, the numbers of networks, the time.
+        provenance: How the table came about: the space, the seed, the numbers of networks, the time; of a
+            table from elsewhere its "kind" ("measured" or "calibrated analytic"), "source", "licence" and
+            "defects".
+        roofline: Prices of the operators of a table without rows.
     """
 
     device: str
@@ -120,108 +106,80 @@ class LatencyTable:
     calibration: Calibration = field(default_factory=Calibration)
     error: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    _answers: dict[OperatorSpec, Answer] = field(default_factory=dict, init=False, repr=False, compare=False)
+    roofline: Roofline | None = None
+
+    @property
+    def name(self) -> str:
+        """What reports call it, e.g. "cpu/onnxruntime-fp32", "v100/tensorrt-int8-b32"."""
+        return f"{self.device}/{self.runtime}-{self.precision}" + (
+            f"-b{self.batch}" if self.batch != 1 else ""
+        )
 
     def lookup(self, spec: OperatorSpec) -> Answer:
-        """Latency of one operator, before calibration.
+        """Latency of one operator, before calibration; see `lookup_many`."""
+        return self.lookup_many([spec])[0]
 
-        A width between two rows of its family lies on the line between them. One that is no multiple of the
-        alignment is taken for the next multiple, as if it were padded, and counts as estimated. Anything else
-        follows the formula of its group.
+    def lookup_many(self, specs: Sequence[OperatorSpec]) -> list[Answer]:
+        """Latencies of operators, before calibration, in order.
+
+        A width between two rows of its family lies on the line between them, unless the runtime takes a step
+        there: then it costs what the row above costs. Where the line is a poor guess and the other rows know
+            better, theirs is taken, but nothing outside the two rows. A width that is no multiple of the
+            alignment is taken for the next multiple, as if it were padded, and counts as estimated. Anything
+            else follows a roofline fitted to the rows and what the nearest rows say about it. An activation
+            that no row has makes no difference: it is fused.
 
         Raises:
-            HwticketsError: The table holds nothing like it.
+            HwticketsError: The table has neither rows nor a roofline.
         """
-        answer = self._answers.get(spec)
-        if answer is None:
-            answer = self._answers[spec] = self._find(spec)
-        return answer
+        return self._lookup.answers(specs)
 
     def operator_sum(self, graph: OperatorGraph) -> float:
         """Uncalibrated sum of a network's operators, in ms."""
-        return sum(self.lookup(operator.spec).ms for operator in graph)
+        return sum(answer.ms for answer in self.lookup_many([operator.spec for operator in graph]))
 
     def predict(self, graph: OperatorGraph) -> Prediction:
         """Latency of a network, with its expected error."""
-        answers = [self.lookup(operator.spec) for operator in graph]
+        answers = self.lookup_many([operator.spec for operator in graph])
         calibration = self.calibration
         ms = (
             calibration.offset_ms
             + calibration.scale * sum(answer.ms for answer in answers)
             + calibration.per_operator_ms * len(answers)
         )
-        doubt_ms = sum(answer.ms * answer.error_share for answer in answers if answer.kind != "measured")
-        error_ms = math.hypot(self.error.get("p90_error", 0.0), _DRIFT) * ms + calibration.scale * doubt_ms
+        # Of a table without rows the error on networks is that of its estimates already.
+        stated = self.roofline.error_share if self.roofline and not self.rows else 0.0
+        doubt_ms = sum(
+            answer.ms * max(0.0, answer.error_share - stated)
+            for answer in answers
+            if answer.kind != "measured"
+        )
+        share = math.hypot(self.error.get("p90_error", _UNCALIBRATED_ERROR), _DRIFT)
+        error_ms = share * ms + calibration.scale * doubt_ms
         return Prediction(ms, error_ms, dict(Counter(answer.kind for answer in answers)))
 
-    def _find(self, spec: OperatorSpec) -> Answer:
-        row = self.rows.get(spec)
-        if row is not None:
-            return Answer(
-                row.latency_ms, "measured", row.spread_ms / row.latency_ms if row.latency_ms else 0.0
-            )
-        return self._interpolated(spec) or self._estimated(spec)
+    def describe(self) -> dict[str, Any]:
+        """Everything about the table but its rows: where each number comes from and how far to trust it."""
+        kinds = Counter(spec.kind for spec in self.rows)
+        return {
+            "table": self.name,
+            "batch": self.batch,
+            "rows": len(self.rows),
+            "operators": dict(kinds.most_common()),
+            "kind": self.provenance.get("kind", "measured" if self.rows else "calibrated analytic"),
+            "alignment": self.alignment,
+            "error": dict(self.error),
+            "calibration": asdict(self.calibration),
+            "fingerprint": dict(self.fingerprint),
+            "provenance": {key: value for key, value in self.provenance.items() if key != "kind"},
+        }
 
-    def _interpolated(self, spec: OperatorSpec) -> Answer | None:
-        nearest: tuple[int, Answer] | None = None
-        for family, width in places(spec):
-            padded = -(-width // self.alignment) * self.alignment
-            found = self._between(self._families.get(family, []), padded)
-            if found is not None and width != padded:
-                found = found[0], Answer(found[1].ms, "estimated", _UNALIGNED_ERROR)
-            if found is not None and (nearest is None or found[0] < nearest[0]):
-                nearest = found
-        return nearest[1] if nearest else None
-
-    def _between(self, entries: list[tuple[int, OperatorSpec]], width: int) -> tuple[int, Answer] | None:
-        """The answer at `width` and the gap between the two rows around it."""
-        widths = [entry[0] for entry in entries]
-        position = int(np.searchsorted(widths, width))
-        if position == len(entries):
-            return None
-        above = self.rows[entries[position][1]].latency_ms
-        if widths[position] == width:
-            return 0, Answer(above, "interpolated", _INTERPOLATION_ERROR)
-        if position == 0:
-            return None
-        below = self.rows[entries[position - 1][1]].latency_ms
-        gap = widths[position] - widths[position - 1]
-        ms = below + (above - below) * (width - widths[position - 1]) / gap
-        return gap, Answer(
-            ms, "interpolated", max(_INTERPOLATION_ERROR, abs(above - below) / 2 / ms if ms else 0.0)
+    @cached_property
+    def _lookup(self) -> Lookup:
+        units = self.fingerprint.get("multiprocessors", "")
+        return Lookup(
+            self.rows, self.alignment, self.batch, int(units) if units.isdigit() else 0, self.roofline
         )
-
-    def _estimated(self, spec: OperatorSpec) -> Answer:
-        formula = self._formulas.get(group(spec))
-        if formula is None:
-            raise HwticketsError(
-                f"the latency table {self.device}/{self.runtime}-{self.precision} holds no operator of"
-                f" the kind '{group(spec)}'; build a table for this supernet: hwtickets table build"
-            )
-        coefficients, error_share = formula
-        return Answer(float(formula_terms(spec) @ coefficients), "estimated", error_share)
-
-    @cached_property
-    def _families(self) -> dict[Family, list[tuple[int, OperatorSpec]]]:
-        return members(self.rows)
-
-    @cached_property
-    def _formulas(self) -> dict[str, tuple[NDArray[np.float64], float]]:
-        """Coefficients of every group's formula and its median relative error on the rows."""
-        by_group: dict[str, list[OperatorSpec]] = {}
-        for spec in self.rows:
-            by_group.setdefault(group(spec), []).append(spec)
-        return {name: self._formula(specs) for name, specs in by_group.items()}
-
-    def _formula(self, specs: list[OperatorSpec]) -> tuple[NDArray[np.float64], float]:
-        from scipy.optimize import nnls
-
-        terms = np.array([formula_terms(spec) for spec in specs])
-        latency = np.array([self.rows[spec].latency_ms for spec in specs])
-        weights = 1.0 / np.maximum(latency, 1e-6)
-        coefficients = nnls(terms * weights[:, None], latency * weights)[0]
-        errors = np.abs(terms @ coefficients - latency) * weights
-        return coefficients, max(0.1, float(np.median(errors)))
 
 
 def calibrated(

@@ -3,27 +3,26 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from hwtickets.devices import get_device, list_devices
-from hwtickets.errors import UsageError
-
-
-def test_every_listed_device_is_found_by_its_name() -> None:
-    assert [get_device(device.name) for device in list_devices()] == list_devices()
-
-
-def test_the_cpu_blocks_channels_by_its_vector_width() -> None:
-    assert get_device("cpu").alignment in (8, 16)
-
-
-def test_threads_can_be_chosen() -> None:
-    assert get_device("cpu", threads=3).threads == 3
-
-
-def test_an_unknown_device_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match="unknown device 'cpuu'; did you mean 'cpu'"):
-        get_device("cpuu")
+from hwtickets.devices import get_device
+from hwtickets.devices.profile import DeviceProfile
 
 
 def test_a_profile_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         get_device("cpu").threads = 2  # type: ignore[misc]
+
+
+def test_a_profile_is_a_key_whatever_it_says_of_its_sources() -> None:
+    one = DeviceProfile(name="a", description="b", sources={"alignment": "guessed"})
+    other = DeviceProfile(name="a", description="b", sources={"alignment": "measured"})
+    assert {one: 1}[one] == 1 and one != other
+
+
+def test_only_a_device_without_a_connection_is_predicted() -> None:
+    measurable = {
+        connection: DeviceProfile.model_validate(
+            {"name": "a", "description": "b", "connection": connection, "host": host}
+        ).measurable
+        for connection, host in (("local", ""), ("ssh", "me@there"), ("none", ""))
+    }
+    assert measurable == {"local": True, "ssh": True, "none": False}

@@ -29,6 +29,19 @@ def unmeasured(example: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
+def predicted(unmeasured: dict[str, Any]) -> dict[str, Any]:
+    """The same run for a device that only a table describes, as a search writes it."""
+    for network in (unmeasured["dense"], *unmeasured["tickets"]):
+        network |= {"predicted_ms": 0.129, "predicted_error_ms": 0.0123}
+    unmeasured["tickets"][0]["predicted_ms"] = 0.0514
+    for budget in unmeasured["budgets"]:
+        budget |= {"value": 0.0514, "kept": None, "predicted": True}
+    for network in (unmeasured["dense"], unmeasured["tickets"][0]):
+        network["blocks"] = [{"name": "stem", "ms": 0.02}]
+    return unmeasured | {"notes": ["The bundle is fp32; TensorRT builds fp16 from it."]}
+
+
+@pytest.fixture
 def bare(example: dict[str, Any]) -> dict[str, Any]:
     """The least that a report may hold: no figure at all."""
     kept = {key: example[key] for key in ("schema", "title", "task", "device")}

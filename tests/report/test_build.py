@@ -92,6 +92,29 @@ def test_what_was_not_measured_is_never_a_zero(unmeasured: dict[str, Any], tmp_p
     assert "no network was profiled" in page
 
 
+def test_a_predicted_run_is_never_called_measured(predicted: dict[str, Any], tmp_path: Path) -> None:
+    paths = build_views(predicted, tmp_path)
+    page, markdown = visible(paths.html), paths.markdown.read_text(encoding="utf-8")
+    for text in (page, markdown):
+        assert "predicted 0.0514 ± 0.012 ms" in text and "predicted 0.398 ×" in text
+        assert "predicted to be kept" in text
+        assert "The bundle is fp32; TensorRT builds fp16 from it." in text
+        assert "no device showed them" in text
+        assert re.search(r"\d (ms )?measured|Measured time|median of the runs", text) is None
+    assert "Where the time goes, predicted from table" in markdown
+    source = paths.html.read_text(encoding="utf-8")
+    assert "Predicted latency, not measured, batch 1 (ms)" in source
+    assert "Predicted time in the block, not measured (ms)" in source
+
+
+def test_why_there_is_no_energy_is_in_both_views(example: dict[str, Any], tmp_path: Path) -> None:
+    reason = "not available: INA3221: there is no power monitor"
+    example["device"]["energy"] = reason
+    built = build_views(example, tmp_path)
+    assert reason in visible(built.html)
+    assert reason in built.markdown.read_text(encoding="utf-8")
+
+
 def test_the_bare_minimum_has_no_empty_chart(bare: dict[str, Any], tmp_path: Path) -> None:
     paths = build_views(bare, tmp_path)
     assert 'class="chart"' not in paths.html.read_text(encoding="utf-8")

@@ -31,8 +31,21 @@ def test_a_missed_budget_is_said(example: dict[str, Any]) -> None:
 
 def test_a_prediction_is_not_called_measured(unmeasured: dict[str, Any]) -> None:
     text = sentence(unmeasured)
-    assert "0.0514 ms predicted from table cpu/onnxruntime-fp32, not measured" in text
-    assert text.endswith("latency budget 40 % not measured.")
+    assert "0.0514 ± 0.0018 ms predicted, 88.5 %" in text
+    assert "latency budget 40 % not measured" in text
+    assert text.endswith("latencies predicted from table cpu/onnxruntime-fp32, not measured.")
+
+
+def test_a_predicted_run_shows_the_expected_error_and_no_verdict_of_the_device(
+    predicted: dict[str, Any],
+) -> None:
+    assert sentence(predicted) == (
+        "dense: 1.00× (0.129 ± 0.012 ms predicted), 88.7 % →"
+        " ticket 40 %: 0.40× (0.0514 ± 0.012 ms predicted), 88.5 %; latency budget 40 % predicted to be kept;"
+        " latencies predicted from table cpu/onnxruntime-fp32, not measured."
+    )
+    predicted["budgets"][0]["kept"] = False
+    assert "latency budget 40 % missed even by the prediction" in sentence(predicted)
 
 
 def test_without_test_accuracy_the_validation_is_named(example: dict[str, Any]) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from hwtickets.space.operators import OperatorSpec
 from hwtickets.tables.families import members
-from hwtickets.tables.fit import Measured, Profiled, fit_operators
+from hwtickets.tables.fit import fit_operators
+from hwtickets.tables.observations import Measured, Profiled
 from hwtickets.tables.sampling import Space, sampled_networks
 
 _OFFSET_MS = 0.005

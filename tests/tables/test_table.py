@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwtickets.errors import HwticketsError
@@ -43,15 +43,30 @@ def test_a_width_beyond_all_rows_follows_the_formula_of_its_group() -> None:
     table = _depthwise_table({16: 1.0, 32: 2.0, 48: 3.0})
     answer = table.lookup(_depthwise(480))
     assert answer.kind == "estimated"
-    assert answer.ms == pytest.approx(30.0, rel=0.01)
+    # All constants of a roofline are positive: it cannot quite reach zero latency at zero channels.
+    assert answer.ms == pytest.approx(30.0, rel=0.1)
 
 
-def test_an_operator_of_a_kind_that_was_never_measured_is_an_error(table: LatencyTable) -> None:
-    with pytest.raises(HwticketsError, match="no operator of the kind 'relu'"):
-        table.lookup(OperatorSpec("relu", 8, 8))
+def test_an_operator_of_a_kind_that_was_never_measured_is_estimated_with_much_doubt(
+    table: LatencyTable,
+) -> None:
+    # Tables of others hold convolutions alone, and must still price the pooling and the classifier.
+    answer = table.lookup(OperatorSpec("relu", 8, 8, height=8, width=8))
+    assert answer.ms > 0
+    assert answer.kind == "estimated"
+    assert answer.error_share >= 0.5
 
 
-@given(st.dictionaries(st.integers(1, 40).map(lambda n: 16 * n), st.floats(0.001, 10), min_size=2), st.data())
+def test_an_empty_table_says_so(table: LatencyTable) -> None:
+    with pytest.raises(HwticketsError, match="is empty; build one"):
+        replace(table, rows={}).lookup(OperatorSpec("relu", 8, 8))
+
+
+@given(
+    st.dictionaries(st.integers(1, 40).map(lambda n: 16 * n), st.floats(0.001, 10), min_size=2, max_size=20),
+    st.data(),
+)
+@settings(deadline=None)
 def test_between_two_rows_the_answer_is_between_their_latencies(
     latencies: dict[int, float], data: st.DataObject
 ) -> None:
@@ -76,6 +91,56 @@ def test_unmeasured_operators_widen_the_expected_error(table: LatencyTable, spac
     prediction = table.predict(graph)
     assert set(prediction.kinds) > {"measured"}
     assert prediction.error_ms > 0.06 * prediction.ms
+
+
+def test_many_at_once_are_the_same_as_one_by_one(table: LatencyTable, space: Space) -> None:
+    specs = [operator.spec for graph in sampled_networks(space, 8, 10, seed=1) for operator in graph]
+    together = table.lookup_many(specs)
+    alone = replace(table)
+    assert [alone.lookup(spec).ms for spec in specs] == pytest.approx([answer.ms for answer in together])
+    assert [alone.lookup(spec).kind for spec in specs] == [answer.kind for answer in together]
+
+
+def test_where_rows_are_far_apart_the_others_say_what_lies_between_but_never_outside() -> None:
+    # The latency follows a curve that other image sides show in full; of one side only the ends are known.
+    def spec(channels: int, pixels: int) -> OperatorSpec:
+        return OperatorSpec("conv", channels, channels, 3, groups=channels, height=pixels, width=pixels)
+
+    def latency_ms(channels: int, pixels: int) -> float:
+        return 1e-5 * channels**2 * pixels
+
+    rows = {spec(c, p): Row(latency_ms(c, p)) for p in (4, 8, 16, 32) for c in range(16, 513, 32)}
+    rows |= {spec(c, 12): Row(latency_ms(c, 12)) for c in (16, 512)}
+    table = LatencyTable("gpu", "tensorrt", "fp32", 1, 16, {}, rows)
+    answer = table.lookup(spec(256, 12))
+    line_ms = (latency_ms(16, 12) + latency_ms(512, 12)) / 2
+    assert answer.kind == "interpolated"
+    assert abs(answer.ms / latency_ms(256, 12) - 1) < 0.5 * abs(line_ms / latency_ms(256, 12) - 1)
+    assert latency_ms(16, 12) <= answer.ms <= latency_ms(512, 12)
+
+
+def test_an_activation_that_no_row_has_changes_nothing_but_the_kind_of_the_answer() -> None:
+    plain = OperatorSpec("conv", 16, 32, height=8, width=8)
+    table = LatencyTable("gpu", "tensorrt", "fp32", 1, 8, {}, {plain: Row(0.5)})
+    answer = table.lookup(replace(plain, activation="relu"))
+    assert (answer.ms, answer.kind) == (0.5, "interpolated")
+
+
+def test_without_whole_networks_half_of_the_latency_is_in_doubt(table: LatencyTable, space: Space) -> None:
+    prediction = replace(table, error={}).predict(space.graph(space.dense()))
+    assert prediction.error_ms >= 0.5 * prediction.ms
+
+
+def test_a_table_says_what_it_is_made_of(table: LatencyTable) -> None:
+    told = table.describe()
+    assert (told["table"], told["rows"], told["kind"]) == (
+        "cpu/onnxruntime-fp32",
+        len(table.rows),
+        "measured",
+    )
+    assert sum(told["operators"].values()) == len(table.rows)
+    assert told["provenance"]["space"] == "toy"
+    assert replace(table, batch=32).name == "cpu/onnxruntime-fp32-b32"
 
 
 def test_calibration_finds_the_offset_and_scale_of_whole_networks(table: LatencyTable, space: Space) -> None:

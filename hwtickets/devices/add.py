@@ -1,0 +1,109 @@
+"""Adding a board: what is not said is asked of the board, if it can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwtickets.devices.hardware import board_hardware
+from hwtickets.devices.profile import DeviceProfile
+from hwtickets.devices.registry import checked_name, save_profile
+from hwtickets.devices.ssh.client import AgentClient
+from hwtickets.devices.ssh.destination import checked_destination
+from hwtickets.devices.ssh.facts import BoardFacts
+from hwtickets.errors import DeviceError, UsageError, unknown
+
+#: Those that networks can be measured in, the preferred first, and the precisions that they are good for.
+_RUNTIMES = {"trtexec": ("fp32", "fp16"), "tensorrt": ("fp32", "fp16"), "onnxruntime": ("fp32",)}
+_PRECISIONS = ("fp32", "fp16", "int8")
+_BUILT_IN = ("cpu",)
+#: Channels that a kernel computes at once: halves of tensor cores and floats of most vector units, and floats
+#: of AVX-512.
+_ALIGNMENT = 8
+_ALIGNMENT_AVX512 = 16
+
+
+@dataclass(frozen=True)
+class Added:
+    """A device that was written.
+
+    Attributes:
+        profile: What it is.
+        path: Where it is written.
+        unreached: Why the board could not be asked; empty if it was.
+    """
+
+    profile: DeviceProfile
+    path: Path
+    unreached: str
+
+
+def add_device(
+    name: str,
+    host: str,
+    runtime: str | None = None,
+    precisions: Sequence[str] = (),
+    python: str = "python3",
+    threads: int = 1,
+) -> Added:
+    """Writes the profile of a board; one of the user's own of that name is replaced.
+
+    Args:
+        name: What it will be called.
+        host: Destination for ssh: `user@host`, or a name from ~/.ssh/config.
+        runtime: "onnxruntime", "trtexec" or "tensorrt"; by default what the board has, the faster first.
+        precisions: That networks will be deployed in; by default those that the runtime is good for.
+        python: Python on the board, a name or a path.
+        threads: Of the runtime.
+
+    Raises:
+        UsageError: A name is not known or not allowed.
+    """
+    checked_destination(host)
+    if checked_name(name) in _BUILT_IN:
+        raise UsageError(f"'{name}' is this machine's own name; choose another one for the board")
+    if runtime is not None and runtime not in _RUNTIMES:
+        raise unknown("runtime", runtime, _RUNTIMES)
+    for precision in precisions:
+        if precision not in _PRECISIONS:
+            raise unknown("precision", precision, _PRECISIONS)
+    profile = DeviceProfile(
+        name=name,
+        description=f"board at {host}",
+        connection="ssh",
+        host=host,
+        python=python,
+        threads=threads,
+    )
+    facts, unreached = _asked(profile)
+    runtime = runtime or _best_runtime(facts)
+    values = {
+        "runtime": runtime,
+        "precisions": tuple(precisions) or _RUNTIMES[runtime],
+        "description": f"{facts.model or facts.cpu} at {host}" if facts else profile.description,
+        "alignment": _alignment(runtime, facts),
+        **(board_hardware(facts.model, facts.power_rails) if facts else {}),
+    }
+    profile = profile.model_copy(update=values)
+    return Added(profile, save_profile(profile), unreached)
+
+
+def _asked(profile: DeviceProfile) -> tuple[BoardFacts | None, str]:
+    agent = AgentClient(profile)
+    try:
+        return agent.facts(), ""
+    except DeviceError as error:
+        return None, str(error)
+    finally:
+        agent.close()
+
+
+def _best_runtime(facts: BoardFacts | None) -> str:
+    found = facts.runtimes if facts else {}
+    return next((runtime for runtime in _RUNTIMES if runtime in found), "onnxruntime")
+
+
+def _alignment(runtime: str, facts: BoardFacts | None) -> int:
+    wide = facts is not None and "avx512f" in facts.flags and runtime == "onnxruntime"
+    return _ALIGNMENT_AVX512 if wide else _ALIGNMENT

@@ -1,0 +1,64 @@
+"""What is known of a device's hardware besides its speed, and where it is known from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hwtickets.devices.profile import DeviceProfile
+from hwtickets.errors import DeviceError
+
+#: By module: deep-learning accelerators, and whether its GPU multiplies 2:4 sparse matrices (compute
+#: capability 8.0 and later). The first that a name matches counts. Source: NVIDIA's data sheets.
+_MODULES: tuple[tuple[str, int | None, bool], ...] = (
+    (r"thor", 0, True),
+    (r"agx[ -]orin", 2, True),
+    (r"orin[ -]nano", 0, True),
+    (r"orin", None, True),  # One or two, by the memory of the Orin NX.
+    (r"xavier", 2, False),
+    (r"jetson.*(tx1|tx2|nano)", 0, False),
+    (r"raspberry[ -]?pi|rpi", 0, False),
+)
+_BY_NAME = "known of the module by its name"
+_ASKED = "asked of the board when it was added"
+
+
+def module_facts(model: str | None) -> dict[str, Any]:
+    """Fields of a profile that follow from the name of a module, with their `sources`; empty if unknown.
+
+    Args:
+        model: e.g. "NVIDIA Jetson Orin Nano Developer Kit", or None.
+    """
+    for pattern, dla_cores, sparse in _MODULES:
+        if re.search(pattern, model or "", re.IGNORECASE):
+            facts = {"dla_cores": dla_cores, "sparse_tensor_cores": sparse}
+            known = {field: value for field, value in facts.items() if value is not None}
+            return {**known, "sources": dict.fromkeys(known, _BY_NAME)}
+    return {"sources": {}}
+
+
+def board_hardware(model: str | None, power_rails: Sequence[str]) -> dict[str, Any]:
+    """Fields of the profile of a board that was asked, with their `sources`.
+
+    Args:
+        model: As the board calls itself, or None.
+        power_rails: Power sensors that it has.
+    """
+    facts = module_facts(model)
+    sources = {**facts["sources"], **dict.fromkeys(("runtime", "alignment", "sensors"), _ASKED)}
+    return {**facts, "sensors": tuple(power_rails), "sources": sources}
+
+
+def with_sensors(device: DeviceProfile) -> DeviceProfile:
+    """The profile of this machine with the power sensor that answers now, or why none does."""
+    from hwtickets.power import find_meter
+
+    if device.connection != "local":
+        return device
+    sensors: tuple[str, ...] = ()
+    try:
+        sensors, source = (find_meter(device.name, gpu=False).name,), "asked now"
+    except DeviceError as error:
+        source = str(error)
+    return device.model_copy(update={"sensors": sensors, "sources": {**device.sources, "sensors": source}})

@@ -1,0 +1,153 @@
+"""Measuring on a board through its agent: ONNX Runtime, or TensorRT's Python module."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from hwtickets.devices.profile import DeviceProfile
+from hwtickets.devices.ssh.client import AgentClient
+from hwtickets.devices.ssh.facts import clocks_mhz
+from hwtickets.devices.ssh.precision import at_precision
+from hwtickets.files import sha256_of
+from hwtickets.runtimes.bench import Model
+from hwtickets.runtimes.onnxruntime import Array
+from hwtickets.runtimes.profiling import WARMUP_RUNS, NodeTime, trimmed
+from hwtickets.runtimes.timing import Timing
+from hwtickets.runtimes.trtexec_output import by_first_node
+
+#: TensorRT tries out kernels for minutes when it first sees a network.
+_LIMIT_S = 3600.0
+
+
+class AgentBench:
+    """A board whose agent runs the networks itself.
+
+    Attributes:
+        boards: One.
+
+    Args:
+        agent: Of the board, which it holds; is closed with the bench.
+        profile: The device.
+        precision: Of the networks.
+        fingerprint: What latencies measured here depend on.
+    """
+
+    boards = 1
+
+    def __init__(
+        self, agent: AgentClient, profile: DeviceProfile, precision: str, fingerprint: Mapping[str, str]
+    ) -> None:
+        self.fingerprint = fingerprint
+        self._agent = agent
+        self._precision = precision
+        self._spec = {"runtime": profile.runtime, "threads": profile.threads, "precision": precision}
+
+    def time(
+        self,
+        models: Mapping[str, Model],
+        inputs: Mapping[str, Array],
+        runs: int,
+        warmup: int = 20,
+        seconds: float | None = None,
+    ) -> dict[str, Timing]:
+        """Times models side by side; see `time_interleaved` for the arguments.
+
+        Raises:
+            DeviceError: The board cannot be reached, or throttled most of the time.
+            HwticketsError: A model cannot be loaded there.
+        """
+        contents = {name: self._content(model) for name, model in models.items()}
+        self._build(contents.values())
+        found = self._ask(
+            "time",
+            contents.values(),
+            inputs,
+            models={name: sha256_of(content) for name, content in contents.items()},
+            runs=runs,
+            warmup=warmup,
+            seconds=seconds,
+        )
+        clocks = tuple(clocks_mhz(texts) for texts in found["clocks"])
+        return {
+            name: Timing(samples_ms, found["clock"], found["discarded"], clocks)
+            for name, samples_ms in found["samples_ms"].items()
+        }
+
+    def node_times(self, model: Model, inputs: Mapping[str, Array], runs: int = 200) -> dict[str, NodeTime]:
+        """Times of the operators that the runtime executes; see `hwtickets.runtimes.node_times`."""
+        content = self._content(model)
+        found = self._ask("profile", [content], inputs, model=sha256_of(content), runs=runs + WARMUP_RUNS)
+        times_ms = {name: trimmed(times_us) / 1e3 for name, _, times_us in found["nodes"]}
+        if self._spec["runtime"] == "tensorrt":
+            return by_first_node(times_ms, {})
+        return {name: NodeTime(kind, times_ms[name]) for name, kind, _ in found["nodes"]}
+
+    def run(self, model: Model, batches: Iterable[Mapping[str, Array]]) -> list[list[Array]]:
+        """All outputs for each set of inputs."""
+        content = self._content(model)
+        return [
+            [
+                _unpacked(tensor)
+                for tensor in self._ask("run", [content], inputs, model=sha256_of(content))["outputs"]
+            ]
+            for inputs in batches
+        ]
+
+    def power_samples(
+        self, model: Model, inputs: Mapping[str, Array], seconds: float, interval_s: float = 0.005
+    ) -> dict[str, Any]:
+        """Readings of the board's power sensors, idle and while a model runs.
+
+        Returns:
+            "rails": their names; "idle" and "busy": [seconds, milliwatts of every rail (null: no answer)];
+            "runs": how often the model ran while "busy" was taken.
+
+        Raises:
+            DeviceError: The board has no sensor.
+        """
+        content = self._content(model)
+        return self._ask(
+            "power", [content], inputs, model=sha256_of(content), seconds=seconds, interval_s=interval_s
+        )
+
+    def close(self) -> None:
+        """Gives the board back."""
+        self._agent.close()
+
+    def __enter__(self) -> AgentBench:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def _build(self, contents: Iterable[bytes]) -> None:
+        """Has the engines built one by one, so that a lost connection costs one of them at most."""
+        if self._spec["runtime"] == "tensorrt":
+            for content in contents:
+                self._agent.call("build", _LIMIT_S, [content], spec=self._spec, model=sha256_of(content))
+
+    def _content(self, model: Model) -> bytes:
+        return at_precision(model, self._precision)
+
+    def _ask(
+        self, operation: str, contents: Iterable[bytes], inputs: Mapping[str, Array], **fields: object
+    ) -> dict[str, Any]:
+        packed = {name: _packed(values) for name, values in inputs.items()}
+        return self._agent.call(operation, _LIMIT_S, contents, spec=self._spec, inputs=packed, **fields)
+
+
+def _packed(values: Array) -> dict[str, Any]:
+    return {
+        "dtype": str(values.dtype),
+        "shape": list(values.shape),
+        "data": base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii"),
+    }
+
+
+def _unpacked(tensor: Mapping[str, Any]) -> Array:
+    data = base64.b64decode(tensor["data"])
+    return np.frombuffer(data, dtype=np.dtype(tensor["dtype"])).reshape(tensor["shape"])

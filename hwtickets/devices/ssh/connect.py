@@ -1,0 +1,72 @@
+"""From the profile of a board to a bench on it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from hwtickets.devices.fingerprint import decisive_flags
+from hwtickets.devices.profile import DeviceProfile
+from hwtickets.devices.ssh.client import hold
+from hwtickets.devices.ssh.facts import BoardFacts
+from hwtickets.errors import DeviceError
+
+if TYPE_CHECKING:
+    from hwtickets.runtimes.bench import Bench
+
+
+def open_ssh_bench(profile: DeviceProfile, precision: str) -> Bench:
+    """Reaches a board and takes it.
+
+    Raises:
+        DeviceError: It cannot be reached, lacks the runtime, or another client has it.
+    """
+    agent = hold(profile)
+    with contextlib.ExitStack() as on_failure:
+        on_failure.callback(agent.close)
+        found = board_fingerprint(profile, precision, agent.facts())
+        bench: Bench
+        if profile.runtime == "trtexec":
+            from hwtickets.devices.ssh.trtexec_bench import TrtexecBench
+
+            bench = TrtexecBench(agent, profile.name, precision, found)
+        else:
+            from hwtickets.devices.ssh.bench import AgentBench
+
+            bench = AgentBench(agent, profile, precision, found)
+        on_failure.pop_all()
+    return bench
+
+
+def board_fingerprint(profile: DeviceProfile, precision: str, facts: BoardFacts) -> dict[str, str]:
+    """What latencies measured on a board depend on: the fields of every device, and the board's own.
+
+    Raises:
+        DeviceError: The board lacks the runtime.
+    """
+    if profile.runtime not in facts.runtimes:
+        found = ", ".join(facts.runtimes) or "none"
+        raise DeviceError(
+            f"device {profile.name}: {profile.runtime} is missing on {profile.host} (found: {found});"
+            f" {runtime_advice(profile)}"
+        )
+    return {
+        "device": profile.name,
+        "cpu": facts.cpu,
+        "flags": decisive_flags(facts.flags),
+        "cores": str(facts.cores),
+        "os": facts.os,
+        "python": facts.python,
+        "runtime": f"{profile.runtime} {facts.runtimes[profile.runtime]}",
+        "threads": str(profile.threads),
+        "precision": precision,
+        **facts.identity(),
+    }
+
+
+def runtime_advice(profile: DeviceProfile) -> str:
+    """How a missing runtime gets onto a board."""
+    package = f"{profile.python} -m pip install onnxruntime"
+    if profile.runtime != "onnxruntime":
+        package = "on a Jetson: sudo apt install nvidia-jetpack"
+    return f"install it there ({package}), or name another: hwtickets devices add --runtime"

@@ -1,0 +1,179 @@
+"""Measuring on a board with its own trtexec. Not measured on a board yet: commands and parsers are tested."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hwtickets.devices.ssh.client import AgentClient
+from hwtickets.devices.ssh.precision import at_precision
+from hwtickets.errors import DeviceError, HwticketsError
+from hwtickets.files import sha256_of
+from hwtickets.runtimes import trtexec, trtexec_output
+from hwtickets.runtimes.bench import Model
+from hwtickets.runtimes.onnxruntime import Array
+from hwtickets.runtimes.profiling import NodeTime
+from hwtickets.runtimes.timing import Timing
+
+_ROUNDS = 3
+_FEWEST_ITERATIONS = 10
+_HELP_LIMIT_S = 120.0
+_BUILD_LIMIT_S = 3600.0
+_RUN_LIMIT_S = 600.0
+#: The agent itself needs a moment on top of what it runs.
+_AGENT_S = 60.0
+_MOST_DISAGREEMENT = 0.05
+
+
+class TrtexecBench:
+    """A board with trtexec: engines are built there once, every run is one process.
+
+    Attributes:
+        boards: One.
+
+    Args:
+        agent: Of the board, which it holds; is closed with the bench.
+        name: Of the device, for messages.
+        precision: Of the networks.
+        fingerprint: What latencies measured here depend on; the timing options in force are added.
+    """
+
+    boards = 1
+
+    def __init__(self, agent: AgentClient, name: str, precision: str, fingerprint: Mapping[str, str]) -> None:
+        self._agent, self._name, self._precision = agent, name, precision
+        self._offered = trtexec.Offered.parsed(self._execute(["--help"], _HELP_LIMIT_S)["printed"])
+        self.fingerprint: Mapping[str, str] = {
+            **fingerprint,
+            "trtexec": self._offered.version,
+            "timing": trtexec.described(self._offered),
+        }
+
+    def time(
+        self,
+        models: Mapping[str, Model],
+        inputs: Mapping[str, Array],
+        runs: int,
+        warmup: int = 20,
+        seconds: float | None = None,
+    ) -> dict[str, Timing]:
+        """Times models in three rounds that alternate their order, with random inputs of their own shapes.
+
+        Args:
+            models: Networks by name, of static shapes.
+            inputs: Not used: trtexec makes its own.
+            runs: Timed runs of each network.
+            warmup: Not used: trtexec warms up for 200 ms.
+            seconds: Not used: most of the time goes into starting trtexec.
+        """
+        plans = {name: self._plan(model) for name, model in models.items()}
+        iterations = max(_FEWEST_ITERATIONS, -(-runs // _ROUNDS))
+        samples_ms: dict[str, list[float]] = {name: [] for name in models}
+        discarded = 0
+        for turn in range(_ROUNDS):
+            names = list(plans) if turn % 2 else list(reversed(list(plans)))
+            found = {name: self._samples(plans[name], iterations) for name in names}
+            if any(throttled for _, throttled in found.values()):
+                discarded += iterations
+                continue
+            for name, (values, _) in found.items():
+                samples_ms[name] += values
+        if discarded == _ROUNDS * iterations:
+            raise self._distrust("the board throttled in every round; cool it, or lower its power mode")
+        return {name: Timing(values, "GPU time (trtexec)", discarded) for name, values in samples_ms.items()}
+
+    def node_times(self, model: Model, inputs: Mapping[str, Array], runs: int = 200) -> dict[str, NodeTime]:
+        """Times of the layers, each under the name of its first ONNX node."""
+        arguments = trtexec.profile_arguments(self._offered, runs)
+        files = self._passed(arguments, _RUN_LIMIT_S, plan=self._plan(model))["files"]
+        return trtexec_output.node_times(files["profile"], files["layers"])
+
+    def run(self, model: Model, batches: Iterable[Mapping[str, Array]]) -> list[list[Array]]:
+        """All outputs for each set of inputs, to the six digits that trtexec prints."""
+        plan = self._plan(model)
+        return [self._outputs(plan, inputs) for inputs in batches]
+
+    def close(self) -> None:
+        """Gives the board back."""
+        self._agent.close()
+
+    def __enter__(self) -> TrtexecBench:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def _plan(self, model: Model) -> str:
+        """The name of a model's engine, built on the board if it is not there."""
+        content = at_precision(model, self._precision)
+        arguments = trtexec.build_arguments(self._offered, self._precision)
+        key = [sha256_of(content), arguments, self._offered.version, self.fingerprint["runtime"]]
+        plan = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+        self._passed(arguments, _BUILD_LIMIT_S, {"model": content}, plan=plan, makes_plan=True)
+        return plan
+
+    def _samples(self, plan: str, iterations: int) -> tuple[list[float], bool]:
+        """Times of the runs in ms, and whether the board throttled meanwhile."""
+        done = self._passed(trtexec.timing_arguments(self._offered, iterations), _RUN_LIMIT_S, plan=plan)
+        values = trtexec_output.sample_times_ms(done["files"]["times"])
+        self._require_trust(values, done["printed"])
+        if len(values) < iterations:
+            raise self._distrust(f"trtexec made {len(values)} runs instead of {iterations}")
+        return values[:iterations], done["throttled"]
+
+    def _require_trust(self, values_ms: Sequence[float], printed: str) -> None:
+        """Its own account must agree with its files and with what was asked of it."""
+        in_force = trtexec_output.options_in_force(printed)
+        for name, wanted in trtexec.IN_FORCE.items():
+            if in_force.get(name, wanted) != wanted:
+                raise self._distrust(f"trtexec ran with '{name}: {in_force[name]}' instead of {wanted}")
+        median_ms = trtexec_output.summary_ms(printed).get("median")
+        if median_ms and abs(float(np.median(values_ms)) / median_ms - 1) > _MOST_DISAGREEMENT:
+            raise self._distrust(f"the samples of trtexec lack the median of {median_ms} ms that it prints")
+
+    def _outputs(self, plan: str, inputs: Mapping[str, Array]) -> list[Array]:
+        contents = {
+            f"input{index}": np.ascontiguousarray(values).tobytes()
+            for index, values in enumerate(inputs.values())
+        }
+        done = self._passed(trtexec.run_arguments(list(inputs)), _RUN_LIMIT_S, contents, plan=plan)
+        return trtexec_output.outputs(done["files"]["output"])
+
+    def _distrust(self, reason: str) -> DeviceError:
+        return DeviceError(f"device {self._name}: {reason}")
+
+    def _passed(
+        self,
+        arguments: Sequence[str],
+        limit_s: float,
+        contents: Mapping[str, bytes] | None = None,
+        **fields: object,
+    ) -> dict[str, Any]:
+        done = self._execute(arguments, limit_s, contents, **fields)
+        reason = None if done["code"] == 0 else trtexec_output.failure(done["printed"])
+        if reason is not None:
+            raise HwticketsError(f"device {self._name}: trtexec failed (exit code {done['code']}): {reason}")
+        return done
+
+    def _execute(
+        self,
+        arguments: Sequence[str],
+        limit_s: float,
+        contents: Mapping[str, bytes] | None = None,
+        **fields: object,
+    ) -> dict[str, Any]:
+        contents = contents or {}
+        files = {name: sha256_of(content) for name, content in contents.items()}
+        return self._agent.call(
+            "trtexec",
+            limit_s + _AGENT_S,
+            contents.values(),
+            arguments=list(arguments),
+            program_limit_s=limit_s,
+            files=files,
+            **fields,
+        )

@@ -1,0 +1,134 @@
+"""Command lines of trtexec, from what its own help offers; 8.5, 10 and 11 differ in defaults and names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hwtickets.errors import DeviceError
+
+#: Small networks are bound by launching kernels, a sleeping wait adds its own time, a network's inputs are on
+#: the device already, and the profiler slows down what it watches. From 11 on, all four are the default and
+#: their old names do nothing.
+_TIMING = ("useCudaGraph", "useSpinWait", "noDataTransfers", "separateProfileRun")
+_WARMUP_MS = 200
+#: What trtexec prints of itself while the options above are in force.
+IN_FORCE = {
+    "CUDA Graph": "Enabled",
+    "Spin-wait": "Enabled",
+    "Data transfers": "Disabled",
+    "Streams": "1",
+    "Inference Streams": "1",
+}
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What one trtexec offers.
+
+    Attributes:
+        version: As it prints it, e.g. "100300" for 10.3.0; "" where it does not.
+        options: Every option without its dashes, and the first line of its description.
+    """
+
+    version: str
+    options: Mapping[str, str]
+
+    @staticmethod
+    def parsed(text: str) -> Offered:
+        """What the output of `trtexec --help` says.
+
+        Raises:
+            DeviceError: It is no such output.
+        """
+        version = re.search(r"\[TensorRT v([\d.]+)\]", text)
+        options = dict(re.findall(r"^ +--(\w+)(.*)$", text, re.MULTILINE))
+        for name in ("onnx", "saveEngine", "loadEngine", "exportTimes"):
+            if name not in options:
+                raise DeviceError(
+                    f"this trtexec lacks --{name}; TensorRT 8.5 or later is needed (see trtexec --help)"
+                )
+        return Offered(version[1] if version else "", options)
+
+    def has(self, name: str) -> bool:
+        """Whether an option exists and still does something."""
+        return name in self.options and "[Deprecated]" not in self.options[name]
+
+
+def build_arguments(offered: Offered, precision: str) -> list[str]:
+    """Arguments that build an engine and do no more.
+
+    Args:
+        offered: By the trtexec that will run.
+        precision: Of the model. Where networks can be strongly typed, it is the graph's own and no flag is
+            needed.
+
+    Returns:
+        With the placeholders {model}, {plan} and {timing_cache} for paths.
+    """
+    flags = ["stronglyTyped"] if "stronglyTyped" in offered.options else _PRECISION_FLAGS[precision]
+    return [
+        "--onnx={model}",
+        "--saveEngine={plan}",
+        "--timingCacheFile={timing_cache}",
+        "--profilingVerbosity=detailed",
+        "--skipInference" if offered.has("skipInference") else "--buildOnly",
+        *_flags(offered, flags),
+    ]
+
+
+def timing_arguments(offered: Offered, iterations: int) -> list[str]:
+    """Arguments that time an engine, every option said that has a say in the result."""
+    streams = "infStreams" if offered.has("infStreams") else "streams"
+    return [
+        "--loadEngine={plan}",
+        f"--iterations={iterations}",
+        "--duration=0",
+        f"--warmUp={_WARMUP_MS}",
+        "--sleepTime=0",
+        "--idleTime=0",
+        f"--{streams}=1",
+        *_flags(offered, _TIMING),
+        "--exportTimes={out:times}",
+    ]
+
+
+def profile_arguments(offered: Offered, iterations: int) -> list[str]:
+    """Arguments that time the layers of an engine and say what they are made of."""
+    return [
+        *timing_arguments(offered, iterations),
+        "--profilingVerbosity=detailed",
+        "--exportProfile={out:profile}",
+        "--exportLayerInfo={out:layers}",
+    ]
+
+
+def run_arguments(inputs: Sequence[str]) -> list[str]:
+    """Arguments that run an engine once; {input0}, {input1}, ... stand for files of raw values."""
+    values = ",".join(f"{name}:{{input{index}}}" for index, name in enumerate(inputs))
+    return [
+        "--loadEngine={plan}",
+        "--iterations=1",
+        "--duration=0",
+        "--warmUp=0",
+        f"--loadInputs={values}",
+        "--exportOutput={out:output}",
+    ]
+
+
+def described(offered: Offered) -> str:
+    """The timing options in force, for a table's record."""
+    known = {name: f"--{name}" if offered.has(name) else "by default" for name in _TIMING}
+    return ", ".join(
+        f"{name} {how}" if how == "by default" else how
+        for name, how in known.items()
+        if name in offered.options
+    )
+
+
+_PRECISION_FLAGS: Mapping[str, list[str]] = {"fp32": [], "fp16": ["fp16"], "int8": ["int8", "fp16"]}
+
+
+def _flags(offered: Offered, names: Sequence[str]) -> list[str]:
+    return [f"--{name}" for name in names if offered.has(name)]

@@ -1,0 +1,1 @@
+"""Where the latency tables that ship come from: one module a kind of source, for make_latency_tables.py."""

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = "supernet: {name: mobile, sizes: {stages: [[16, 1, 1]], expand_ratio: 2, kernel_sizes: [3, 5]}}\n"
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("points")
+    (folder / "tiny.yaml").write_text(CONFIG + "latency: 60%\nthreads: 1\n")
+    line = [sys.executable, "-m", "benchmarks.points", "--config", str(folder / "tiny.yaml"), "--json"]
+    line += ["--inputs", "1x12x12", "--networks", "24"]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout)["inputs"]["1x12x12"])
+
+
+def test_every_design_predicts_the_same_networks(result: dict[str, Any]) -> None:
+    designs = result["designs"]
+    assert list(designs) == ["full grid", "fixed", "random, as many", "adaptive"]
+    assert designs["fixed"]["measurements"] == 12 + 2 + 24
+    assert designs["adaptive"]["measurements"] == designs["random, as many"]["measurements"]
+    assert designs["adaptive"]["measurements"] <= designs["fixed"]["measurements"]
+    for design in designs.values():
+        assert design["minutes"] > 0
+        assert 0 <= design["median_error"] <= design["p90_error"]
+        assert -1 <= design["kendall_tau"] <= 1
+
+
+def test_the_grid_counts_the_operators_of_the_space(result: dict[str, Any]) -> None:
+    # Branches of n widths up to 32 channels, and no branch: 2n sums. Expand 2n, depthwise n and 2n, concat
+    # 2n - 1, project 2n; outside the block 4, one of which the block has as well. Aligned to 16, n is 2.
+    assert result["designs"]["full grid"]["measurements"] in (9 * 2 + 2, 9 * 4 + 2)
+    assert result["units"] == 2
+
+
+def test_networks_are_priced_at_once(result: dict[str, Any]) -> None:
+    assert result["pricing"]["networks"] == 100_000
+    assert result["pricing"]["networks_s"] > 0

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Stands in for a trtexec 10 on a board that is this machine: same options, same files, made-up numbers."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+HELP = """&&&& RUNNING TensorRT.trtexec [TensorRT v100300] # trtexec --help
+  --onnx=<file>
+  --saveEngine=<file>
+  --loadEngine=<file>
+  --timingCacheFile=<file>
+  --profilingVerbosity=mode
+  --skipInference
+  --stronglyTyped
+  --iterations=N
+  --duration=N
+  --warmUp=N
+  --sleepTime=N
+  --idleTime=N
+  --infStreams=N
+  --useCudaGraph
+  --useSpinWait
+  --noDataTransfers
+  --separateProfileRun
+  --loadInputs=spec
+  --exportTimes=<file>
+  --exportOutput=<file>
+  --exportProfile=<file>
+  --exportLayerInfo=<file>
+"""
+
+
+def main():
+    """Does what the arguments ask for; an unknown one fails like the real program's."""
+    options = dict(argument[2:].partition("=")[::2] for argument in sys.argv[1:])
+    if "help" in options:
+        print(HELP)
+        return 0
+    for name in options:
+        if f"--{name}" not in HELP:
+            print(f"[09/25/2026-10:00:00] [E] Unknown option: --{name}")
+            return 1
+    if "onnx" in options:
+        model = Path(options["onnx"]).read_bytes()
+        if not model.startswith(b"\x08"):
+            print("[09/25/2026-10:00:00] [E] [TRT] that is no network")
+            print("&&&& FAILED TensorRT.trtexec [TensorRT v100300]")
+            return 1
+        Path(options["saveEngine"]).write_bytes(b"plan of " + model[:8])
+    else:
+        run(options)
+    print("&&&& PASSED TensorRT.trtexec [TensorRT v100300]")
+    return 0
+
+
+def run(options):
+    """Writes what was asked for about an engine."""
+    assert Path(options["loadEngine"]).read_bytes().startswith(b"plan of ")
+    graph = "Enabled" if "useCudaGraph" in options else "Disabled"
+    print(
+        f"[09/25/2026-10:00:00] [I] === Inference Options ===\n[09/25/2026-10:00:00] [I] CUDA Graph: {graph}"
+    )
+    print("[09/25/2026-10:00:00] [I] === Reporting Options ===")
+    if "exportTimes" in options:
+        times = [{"computeMs": 1.5 + 0.01 * index} for index in range(int(options["iterations"]))]
+        Path(options["exportTimes"]).write_text(json.dumps(times))
+    if "exportProfile" in options:
+        entries = [{"name": "stem/conv/Conv + stem/conv/Relu", "averageMs": 0.25}]
+        Path(options["exportProfile"]).write_text(json.dumps([{"count": 1}, *entries]))
+        Path(options["exportLayerInfo"]).write_text(json.dumps({"Layers": [entries[0]["name"]]}))
+    if "exportOutput" in options:
+        name, path = re.fullmatch(r"(\w+):(.*)", options["loadInputs"]).groups()
+        size = len(Path(path).read_bytes())
+        output = {"name": name, "dimensions": "1x2", "values": [size, 0.5]}
+        Path(options["exportOutput"]).write_text(json.dumps([output]))
+
+
+sys.exit(main())

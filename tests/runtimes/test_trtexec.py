@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hwtickets.errors import DeviceError
+from hwtickets.runtimes import trtexec
+from hwtickets.runtimes.trtexec import Offered
+
+DATA = Path(__file__).parents[1] / "data" / "trtexec"
+
+
+def _offered(version: str) -> Offered:
+    return Offered.parsed((DATA / f"help-{version}.txt").read_text())
+
+
+@pytest.mark.parametrize(("file", "version"), [("8.5", "8503"), ("10.5", "100500"), ("11.1", "110100")])
+def test_the_version_is_read_from_the_first_line(file: str, version: str) -> None:
+    assert _offered(file).version == version
+
+
+def test_8_5_is_told_everything_and_gets_a_precision_flag() -> None:
+    offered = _offered("8.5")
+    assert trtexec.build_arguments(offered, "fp16") == [
+        "--onnx={model}",
+        "--saveEngine={plan}",
+        "--timingCacheFile={timing_cache}",
+        "--profilingVerbosity=detailed",
+        "--buildOnly",
+        "--fp16",
+    ]
+    assert trtexec.timing_arguments(offered, 40) == [
+        "--loadEngine={plan}",
+        "--iterations=40",
+        "--duration=0",
+        "--warmUp=200",
+        "--sleepTime=0",
+        "--idleTime=0",
+        "--streams=1",
+        "--useCudaGraph",
+        "--useSpinWait",
+        "--noDataTransfers",
+        "--separateProfileRun",
+        "--exportTimes={out:times}",
+    ]
+
+
+def test_10_is_strongly_typed_at_every_precision() -> None:
+    offered = _offered("10.5")
+    fp32, fp16 = (trtexec.build_arguments(offered, precision) for precision in ("fp32", "fp16"))
+    assert fp32 == fp16
+    assert fp16[-2:] == ["--skipInference", "--stronglyTyped"]
+    arguments = trtexec.timing_arguments(offered, 40)
+    assert "--infStreams=1" in arguments
+    assert {"--useCudaGraph", "--useSpinWait", "--noDataTransfers", "--separateProfileRun"} <= set(arguments)
+
+
+def test_11_is_not_given_what_it_does_anyway() -> None:
+    offered = _offered("11.1")
+    assert trtexec.build_arguments(offered, "fp16")[-1] == "--skipInference"
+    arguments = " ".join(trtexec.timing_arguments(offered, 40))
+    assert "use" not in arguments
+    assert "noDataTransfers" not in arguments
+
+
+def test_every_option_that_is_given_is_offered() -> None:
+    for version in ("8.5", "10.5", "11.1"):
+        offered = _offered(version)
+        arguments = [
+            *trtexec.build_arguments(offered, "int8"),
+            *trtexec.profile_arguments(offered, 10),
+            *trtexec.run_arguments(["x"]),
+        ]
+        for argument in arguments:
+            assert offered.has(argument.removeprefix("--").partition("=")[0]), (version, argument)
+
+
+def test_what_is_in_force_is_described_whether_said_or_by_default() -> None:
+    assert "--useCudaGraph" in trtexec.described(_offered("10.5"))
+    assert "useCudaGraph by default" in trtexec.described(_offered("11.1"))
+
+
+def test_inputs_are_files_by_name() -> None:
+    assert "--loadInputs=x:{input0},mask:{input1}" in trtexec.run_arguments(["x", "mask"])
+
+
+def test_a_program_that_is_no_trtexec_is_refused() -> None:
+    with pytest.raises(DeviceError, match=r"lacks --onnx; TensorRT 8\.5 or later"):
+        Offered.parsed("usage: something else\n  --help\n")

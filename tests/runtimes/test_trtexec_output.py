@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwtickets.errors import DeviceError
+from hwtickets.runtimes import trtexec_output as output
+from hwtickets.runtimes.profiling import NodeTime
+
+DATA = Path(__file__).parents[1] / "data" / "trtexec"
+
+
+def _text(name: str) -> str:
+    return (DATA / name).read_text()
+
+
+def test_samples_are_times_on_the_gpu() -> None:
+    assert output.sample_times_ms(_text("times.json")) == [1.25, 1.3, 1.5]
+
+
+def test_layers_of_8_are_named_after_their_first_node_and_reformatting_keeps_its_name() -> None:
+    names = "\n".join(f'"{name}",' for name in output.layer_times_ms(_text("profile-8.json")))
+    times = output.node_times(_text("profile-8.json"), f'{{"Layers": [{names[:-1]}], "Bindings": ["x"]}}')
+    assert list(times) == [
+        "Reformatting CopyNode for Input Tensor 0 to stem.conv + PWN(stem.relu)",
+        "stem.conv",
+        "Reformatting CopyNode for Input Tensor 0 to body.conv",
+        "body.conv",
+        "left.conv",
+        "gate.sigmoid",
+    ]
+    assert [time.mean_ms for time in times.values()] == [0.01, 0.025, 0, 0.02, 0.04, 0.005]
+
+
+@pytest.mark.parametrize("file", ["layers-10.json", "layers-11.json"])
+def test_both_forms_of_the_inspector_tell_the_onnx_nodes(file: str) -> None:
+    layer = next(iter(output.layers(_text(file)).values()))
+    assert layer.nodes == ["/stem/Conv", "/stem/Relu"]
+
+
+def test_times_and_kinds_meet_by_the_name_of_the_layer() -> None:
+    times = output.node_times(_text("profile-10.json"), _text("layers-10.json"))
+    assert times == {"/stem/Conv": NodeTime("Convolution", 0.0275)}
+
+
+def test_two_layers_of_one_node_are_added_up() -> None:
+    entries = [{"name": name, "averageMs": ms} for name, ms in (("a + b", 0.25), ("c", 1.0), ("a + d", 0.5))]
+    layers = {"Layers": [entry["name"] for entry in entries]}
+    times = output.node_times(json.dumps([{"count": 3}, *entries]), json.dumps(layers))
+    assert {name: time.mean_ms for name, time in times.items()} == {"a": 0.75, "c": 1.0}
+
+
+def test_values_come_back_in_their_shape() -> None:
+    found = output.outputs(_text("output.json"))
+    assert [values.tolist() for values in found] == [[[0.125, -0.25, pytest.approx(1.5e-05), 3.0]]]
+
+
+def test_the_summary_is_the_one_of_the_gpu() -> None:
+    assert output.summary_ms(_text("log-8.5.txt")) == {
+        "min": 2.0,
+        "max": 4.25,
+        "mean": 2.375,
+        "median": 2.25,
+    }
+
+
+def test_settings_are_those_of_the_inference_only() -> None:
+    found = output.options_in_force(_text("log-10.9.txt"))
+    assert found["Data transfers"] == "Enabled"
+    assert found["CUDA Graph"] == "Disabled"
+    assert found["Inference Streams"] == "2"
+    assert "Percentiles" not in found
+
+
+def test_a_failure_is_its_first_error() -> None:
+    assert output.failure(_text("log-8.5.txt")) is None
+    reason = output.failure(_text("log-11-failed.txt"))
+    assert reason == "toy.onnx: the two inputs of body.add are of different types"
+    assert output.failure("Segmentation fault\n\n") == "Segmentation fault"
+    assert output.failure("") == "it printed nothing"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[{"latencyMs": 1}]', '[{"computeMs": NaN}]', '[{"computeMs": 0}]', '[{"computeMs": -1}]', "[1]", "{"],
+)
+def test_times_in_another_form_are_refused(text: str) -> None:
+    with pytest.raises(DeviceError, match="a file of times in an unknown form"):
+        output.sample_times_ms(text)
+
+
+@given(
+    st.text(max_size=50)
+    | st.recursive(
+        st.none() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["Layers", "Name", "name", "averageMs", "values", "dimensions"]),
+                inner,
+                max_size=3,
+            )
+        ),
+        max_leaves=8,
+    ).map(json.dumps)
+)
+def test_damaged_files_are_one_error_and_never_a_traceback(text: str) -> None:
+    for read in (output.sample_times_ms, output.layer_times_ms, output.layers, output.outputs):
+        try:
+            read(text)
+        except DeviceError as error:
+            assert "\n" not in str(error)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hwtickets.power import EnergyPerRun, NoMeterError
+from hwtickets.progress import Progress
+from hwtickets.runtimes import LocalBench
+from hwtickets.tables import LatencyTable
+from hwtickets.tables.measure import Journal
+from hwtickets.tables.metering import with_energies
+from hwtickets.tables.plan import Plan
+from hwtickets.tables.sampling import Space
+
+_QUIET = Progress(quiet=True)
+
+
+class _Metered:
+    """A bench on which an inference takes 1 mJ for each 100 bytes of its model."""
+
+    def __init__(self, measurements: int = 1000) -> None:
+        self.left = measurements
+        self.measured = 0
+
+    def meter(self) -> Any:
+        return self
+
+    def energy(self, model: bytes, inputs: Mapping[str, Any]) -> EnergyPerRun:
+        if self.measured == self.left:
+            raise KeyboardInterrupt
+        self.measured += 1
+        return EnergyPerRun(len(model) / 100, 1.0, 200.0, 50, 3.0, 600, "INA3221 VDD_IN")
+
+
+@pytest.fixture
+def plan(space: Space) -> Plan:
+    return Plan(space, alignment=16, seed=0)
+
+
+def test_a_sensor_gives_the_table_a_column(table: LatencyTable, plan: Plan, tmp_path: Path) -> None:
+    bench = _Metered()
+    found = with_energies(table, plan, bench, Journal(tmp_path / "j", {}), _QUIET)  # type: ignore[arg-type]
+    assert all(row.energy_mj is not None and row.energy_mj >= 0 for row in found.rows.values())
+    assert found.provenance["energy"]["sensor"] == "INA3221 VDD_IN"
+    assert bench.measured == plan.first + len(plan.calibration) + 10
+
+
+def test_an_interrupted_build_measures_no_energy_twice(
+    table: LatencyTable, plan: Plan, tmp_path: Path
+) -> None:
+    first, second, whole = _Metered(17), _Metered(), _Metered()
+    with pytest.raises(KeyboardInterrupt):
+        with_energies(table, plan, first, Journal(tmp_path / "j", {}), _QUIET)  # type: ignore[arg-type]
+    found = with_energies(table, plan, second, Journal(tmp_path / "j", {}), _QUIET)  # type: ignore[arg-type]
+    assert first.measured + second.measured == plan.first + len(plan.calibration) + 10
+    assert found == with_energies(table, plan, whole, Journal(tmp_path / "k", {}), _QUIET)  # type: ignore[arg-type]
+
+
+def test_without_a_sensor_the_table_says_why(
+    table: LatencyTable, plan: Plan, tmp_path: Path, steady_bench: Callable[..., Any]
+) -> None:
+    bench = LocalBench({}, threads=1)
+    try:
+        bench.meter()
+    except NoMeterError as error:
+        found = with_energies(table, plan, bench, Journal(tmp_path / "j", {}), _QUIET)
+        assert found.provenance["energy"] == {"reason": error.reason}
+        assert found.rows == table.rows
+    unmetered = with_energies(table, plan, steady_bench(), Journal(tmp_path / "j", {}), _QUIET)
+    assert "not read yet" in unmetered.provenance["energy"]["reason"]
