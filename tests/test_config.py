@@ -7,6 +7,7 @@ import pytest
 
 from hwtickets.config import load_config, named_config, parse_supernet, read_yaml
 from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.supernets import build_supernet
 
 _BUDGET = {"budgets": {"latency": "40%"}}
 
@@ -87,6 +88,12 @@ def test_the_demo_is_a_configuration_that_ships() -> None:
     assert (config.device, config.budgets) == ("cpu", {"latency": "40%"})
     with pytest.raises(UsageError, match="did you mean 'demo'"):
         named_config("dmo")
+
+
+def test_the_wide_supernet_is_a_configuration_that_builds() -> None:
+    config = load_config(named_config("fashion-mnist-wide"), {})
+    supernet = build_supernet(config.supernet.name, (1, 28, 28), 10, config.supernet.sizes)
+    assert supernet.sizes["stages"][-1][0] == 96
 
 
 def test_a_configuration_survives_its_own_values() -> None:
