@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwtickets.prediction.additive import AdditiveModel
+
+
+def made(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Work of networks and the latencies of a device that adds up: 2 ms, then 1, 0.5 and 0 ms a unit."""
+    work = np.random.default_rng(seed).integers(0, 6, (count, 3)).astype(float)
+    return work, 2.0 + work @ np.array([1.0, 0.5, 0.0])
+
+
+def test_prices_are_recovered() -> None:
+    model = AdditiveModel.fit(*made(100))
+    assert model.offset_ms == pytest.approx(2, rel=1e-2)
+    assert model.price_ms == pytest.approx([1, 0.5, 0], abs=1e-2)
+
+
+def test_networks_measured_on_a_busy_machine_do_not_draw_the_prices() -> None:
+    work, latency_ms = made(100)
+    latency_ms[::10] *= 3
+    assert AdditiveModel.fit(work, latency_ms).price_ms == pytest.approx([1, 0.5, 0], abs=0.02)
+
+
+def test_of_terms_that_explain_the_same_the_more_frequent_one_is_believed() -> None:
+    random = np.random.default_rng(1)
+    rare = (random.random(200) < 0.2) * random.integers(1, 5, 200)
+    common = random.integers(1, 5, 200) + rare
+    model = AdditiveModel.fit(
+        np.stack([common, common - rare, rare], axis=1).astype(float), 1.0 + 2.0 * common
+    )
+    everywhere, _, seldom = model.price_ms
+    assert everywhere > 1.2 and seldom < 0.8 and everywhere + seldom == pytest.approx(2, rel=0.05)
+
+
+def test_leverage_is_large_where_nothing_was_measured() -> None:
+    work, latency_ms = made(100)
+    work[:, 2] = 0
+    model = AdditiveModel.fit(work, latency_ms)
+    known, unknown = model.leverage(np.array([[3.0, 3.0, 0.0], [3.0, 3.0, 5.0]]))
+    assert known < 0.1 < 1 < unknown
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 12), st.integers(0, 4), st.integers(0, 9))
+def test_no_price_and_no_prediction_is_negative(count: int, terms: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    model = AdditiveModel.fit(random.random((count, terms)), random.random(count) + 0.1)
+    assert model.offset_ms >= 0 and (model.price_ms >= 0).all()
+    assert (model.predict(10 * random.random((5, terms))) > 0).all()
+    assert np.isfinite(model.leverage(random.random((5, terms)))).all()
