@@ -92,7 +92,7 @@ def _table(shown: list[dict[str, Any]]) -> Table:
             percent(result["median_error"]),
             percent(result["within_5"], 0),
             percent(result["within_10"], 0),
-            f"{result['kendall_tau'] or 0:.3f}",
+            "-" if result["kendall_tau"] is None else f"{result['kendall_tau']:.3f}",
             percent(result["macs_mean_error"]),
             percent(result["additive_mean_error"]),
             percent(result["noise_floor"]) if result["noise_floor"] is not None else "?",
