@@ -7,15 +7,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
 from hwtickets.budgets import METRICS, parse_budget
 from hwtickets.errors import HwticketsError, UsageError, unknown
 from hwtickets.files import read_text
 from hwtickets.resources import resource_dir
+from hwtickets.tasks.settings import TaskSettings
 
 Recipe = Literal["distill", "finetune"]
+Pixels = Annotated[int, Field(ge=8)]
+Resolution = Annotated[tuple[Pixels, Pixels], BeforeValidator(lambda given: _sides(given))]
 Share = Annotated[float, Field(ge=0, le=1)]
 _Model = TypeVar("_Model", bound="_Config")
 
@@ -38,7 +49,8 @@ class SearchConfig(_Config):
     Attributes:
         task: What is learnt.
         data: The data set, as KIND or KIND:FOLDER.
-        resolution: Side of the images in pixels; None for the data set's own.
+        resolution: Height and width of the images in pixels, one number for a square, or "512x1024"; None for
+            the data set's own.
         supernet: The network that is searched.
         device: The device whose latency counts.
         precision: The precision of the deployed network; if not given, the device's own.
@@ -75,7 +87,7 @@ class SearchConfig(_Config):
 
     task: str = "classification"
     data: str = "fashion-mnist-small"
-    resolution: int | None = Field(None, ge=8)
+    resolution: Resolution | None = None
     supernet: SupernetConfig = SupernetConfig()
     device: str = "cpu"
     precision: str = "fp32"
@@ -107,6 +119,10 @@ class SearchConfig(_Config):
     max_draws: int = Field(5, ge=1)
     tolerance: Share = 0.03
     threads: int | None = Field(None, ge=1)
+
+    def task_settings(self) -> TaskSettings:
+        """What the task is built from."""
+        return TaskSettings(self.data, self.resolution, self.batch_size, self.label_smoothing, self.seed)
 
     @field_validator("recipe")
     @classmethod
@@ -182,6 +198,13 @@ def named_config(name: str) -> Path:
     if name not in known:
         raise unknown("configuration", name, known)
     return known[name]
+
+
+def _sides(given: Any) -> Any:
+    """Height and width from one number or "512x1024"; whatever else is judged by the field's own type."""
+    sides = given.lower().split("x") if isinstance(given, str) else given
+    sides = [sides] if isinstance(sides, int) else sides
+    return sides * 2 if isinstance(sides, list) and len(sides) == 1 else sides
 
 
 def _spelled_out(values: Mapping[str, Any]) -> dict[str, Any]:

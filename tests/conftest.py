@@ -15,7 +15,7 @@ from torch import nn
 
 from hwtickets.space.space import SearchSpace
 from hwtickets.supernets import Supernet, build_supernet
-from hwtickets.tasks import build_task
+from hwtickets.tasks import TaskSettings, build_task
 from hwtickets.tasks.task import Task
 
 SAMPLE = Path(__file__).parent / "data" / "fashion-mnist"
@@ -44,7 +44,7 @@ def tiny_sizes() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def tiny_task() -> Task:
     """Fashion-MNIST in miniature: 183 training images of 12x12 pixels, 9 steps an epoch."""
-    return build_task("classification", f"fashion-mnist:{SAMPLE}", 12, 20, 0.1, 0)
+    return build_task("classification", TaskSettings(f"fashion-mnist:{SAMPLE}", (12, 12), 20, 0.1))
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,8 @@ Sizes = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="A size of the supernet; repeat it for more."),
 ]
 Resolution = Annotated[
-    int | None, typer.Option(help="Side of the images in pixels (default: that of the data).")
+    str | None,
+    typer.Option(help="Side of the images in pixels, or HEIGHTxWIDTH (default: that of the data)."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random (default: 0).")]
 Precision = Annotated[

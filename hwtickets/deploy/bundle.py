@@ -31,8 +31,8 @@ class Bundle:
     Attributes:
         folder: The folder.
         facts: Content of `model.json`.
-        samples: Sample inputs and labels.
-        expected: What PyTorch computed for them, shape (images, classes).
+        samples: Sample inputs and targets.
+        expected: What PyTorch computed for them, shape (images, ...).
     """
 
     folder: Path
@@ -62,6 +62,7 @@ def write_bundle(ticket_folder: Path, folder: Path) -> Path:
     architecture = ticket.architecture
     with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    expected = samples.outputs_of(module)
     facts: dict[str, Any] = {
         "schema": 1,
         "ticket": ticket_hash(ticket_folder),
@@ -69,7 +70,7 @@ def write_bundle(ticket_folder: Path, folder: Path) -> Path:
         "classes": ticket.task["classes"],
         "preprocessing": ticket.task["preprocessing"],
         "input": {"name": "x", "shape": [1, *architecture.input_shape], "type": "float32"},
-        "output": {"name": "y", "shape": [1, architecture.classes], "type": "float32"},
+        "output": {"name": "y", "shape": [1, *expected.shape[1:]], "type": "float32"},
         "precision": BUNDLE_PRECISION,
         "opset": OPSET,
         "forms": architecture.forms,
@@ -78,7 +79,7 @@ def write_bundle(ticket_folder: Path, folder: Path) -> Path:
     metadata = {"hwtickets.ticket": facts["ticket"], "hwtickets.model": json.dumps(facts)}
     model_path = folder / "model.onnx"
     export_onnx(deployable(module, architecture.forms), architecture.input_shape, model_path, metadata)
-    samples.save(folder / "samples.npz", expected=samples.outputs_of(module))
+    samples.save(folder / "samples.npz", expected=expected)
     _copy_kit(folder)
     files.write_json(folder / "model.json", {**facts, "onnx_sha256": files.sha256_of(model_path)})
     return folder

@@ -13,6 +13,7 @@ from hwtickets.deploy.numerics import Array, Numerics, compare_outputs
 from hwtickets.deploy.onnx_export import block_of
 from hwtickets.runtimes import Bench, Timing, paired_ratio
 from hwtickets.runtimes.profiling import original_name
+from hwtickets.tasks import task_class
 
 OVERHEAD = "session overhead"
 
@@ -39,14 +40,14 @@ def verify_bundle(bundle: Bundle, bench: Bench, images: int | None = None) -> tu
         images: How many of its samples; all by default.
 
     Returns:
-        The comparison, and the share of right answers in percent on the same images.
+        The comparison, and the task's score on the same images.
     """
     inputs = bundle.samples.inputs[:images]
     outputs = bench.run(bundle.model_path, [{"x": image[None]} for image in inputs])
     actual = np.concatenate([output[0] for output in outputs])
-    numerics = compare_outputs(bundle.expected[:images], actual, bench.fingerprint["precision"])
-    right = float((actual.argmax(1) == bundle.samples.labels[:images]).mean())
-    return numerics, 100 * right
+    task, expected = task_class(bundle.facts["task"]), bundle.expected[:images]
+    numerics = compare_outputs(expected, actual, bench.fingerprint["precision"], task.agreement)
+    return numerics, task.score_outputs(actual, bundle.samples.targets[:images])
 
 
 def measure(models: Mapping[str, Path], reference: str, bench: Bench, runs: int, image: Array) -> Measurement:

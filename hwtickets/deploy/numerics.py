@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class Numerics:
         images: How many images were compared.
         max_abs_error: Largest difference of an output.
         max_rel_error: The same as a share of the largest reference output.
-        top1_agreement: Share of images with the same first class.
+        top1_agreement: Share of decisions (classes of images or pixels, joints) that are the same.
         tolerance: Largest `max_rel_error` that is accepted.
     """
 
@@ -55,9 +56,19 @@ class Numerics:
         return asdict(self)
 
 
-def compare_outputs(expected: Array, actual: Array, precision: str) -> Numerics:
-    """Compares outputs of shape (images, classes) with the reference."""
+def compare_outputs(
+    expected: Array, actual: Array, precision: str, agreement: Callable[[Array, Array], float]
+) -> Numerics:
+    """Compares outputs of shape (images, ...) with the reference.
+
+    Args:
+        expected: The reference.
+        actual: What the deployed network computed.
+        precision: Chooses the tolerance.
+        agreement: Share of decisions that both agree in; see `Task.agreement`.
+    """
     difference = float(np.abs(expected.astype(np.float64) - actual).max())
     largest = max(float(np.abs(expected).max()), 1e-12)
-    agreement = float((expected.argmax(1) == actual.argmax(1)).mean())
-    return Numerics(len(expected), difference, difference / largest, agreement, TOLERANCES[precision])
+    return Numerics(
+        len(expected), difference, difference / largest, agreement(expected, actual), TOLERANCES[precision]
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,28 +25,28 @@ class Samples:
 
     Attributes:
         inputs: Normalised images, fp32, shape (images, channels, height, width).
-        labels: Class of every image.
+        targets: What is right for every image, as the task understands it, shape (images, ...).
     """
 
     inputs: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    targets: NDArray[Any]
 
     @staticmethod
     def of(task: Task) -> Samples:
         """The first validation images of a task."""
         image_bytes = 4 * int(np.prod(task.input_shape))
         count = max(8, min(MOST_SAMPLES, LARGEST_BYTES // image_bytes))
-        x, labels = next(iter(task.validation_batches(count)))
-        return Samples(x.contiguous().numpy(), labels.numpy())
+        x, targets = next(iter(task.validation_batches(count)))
+        return Samples(x.contiguous().numpy(), targets.numpy())
 
     def save(self, path: Path, **arrays: NDArray[np.float32]) -> None:
         """Writes them, and further arrays by name, as a compressed npz without pickles."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, inputs=self.inputs, labels=self.labels, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(buffer, inputs=self.inputs, targets=self.targets, **arrays)  # type: ignore[arg-type]
         files.write_bytes(path, buffer.getvalue())
 
     def outputs_of(self, model: torch.nn.Module) -> NDArray[np.float32]:
-        """Outputs of a PyTorch network, shape (images, classes)."""
+        """Outputs of a PyTorch network, shape (images, ...)."""
         with torch.no_grad():
             outputs: NDArray[np.float32] = model(torch.from_numpy(self.inputs)).numpy()
         return outputs
@@ -56,7 +57,7 @@ def read_samples(path: Path) -> tuple[Samples, dict[str, NDArray[np.float32]]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        return Samples(arrays.pop("inputs"), arrays.pop("labels")), arrays
+        return Samples(arrays.pop("inputs"), arrays.pop("targets")), arrays
     except FileNotFoundError as error:
         raise HwticketsError(f"there are no samples at {path}; export the ticket again") from error
     except Exception as error:  # np.load raises whatever the damaged bytes lead it to.

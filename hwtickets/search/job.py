@@ -57,14 +57,7 @@ class Job:
         if config.threads:
             torch.set_num_threads(config.threads)
         with progress.stage("data"):
-            task = build_task(
-                config.task,
-                config.data,
-                config.resolution,
-                config.batch_size,
-                config.label_smoothing,
-                config.seed,
-            )
+            task = build_task(config.task, config.task_settings())
         space = SearchSpace(new_supernet(config.supernet, task, config.seed), config.supernet.name)
         return Job(config, budgets, task, space, device, StepPlan.of(config, task), progress)
 
@@ -113,7 +106,7 @@ def resolved(config: SearchConfig, progress: Progress) -> SearchConfig:
 def new_supernet(config: SupernetConfig, task: Task, seed: int) -> Supernet:
     """Builds a supernet for a task, its weights fixed by the seed."""
     torch.manual_seed(seed)
-    return build_supernet(config.name, task.input_shape, task.num_outputs, config.sizes)
+    return build_supernet(config.name, task.input_shape, task.num_outputs, config.sizes, task.head)
 
 
 def versions() -> dict[str, str]:

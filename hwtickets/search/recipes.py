@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,14 @@ def finetune_ticket(source: Path, epochs: float, folder: Path, progress: Progres
         `path`, `ticket` (hash), `validation_before` and `validation` of the new ticket.
     """
     ticket = Ticket.load(source)
-    settings = ticket.provenance.get("config", {"budgets": {"latency": "100%"}})
+    recorded = ticket.provenance.get("config", {"budgets": {"latency": "100%"}})
     config = SearchConfig.model_validate(
-        {**settings, "data": ticket.task["data"], "task": ticket.task["name"]}
+        {**recorded, "data": ticket.task["data"], "task": ticket.task["name"]}
     )
     seed = int(ticket.provenance.get("seed", 0))
     with progress.stage("data"):
-        resolution = ticket.architecture.input_shape[1]
-        task = build_task(
-            config.task, config.data, resolution, config.batch_size, config.label_smoothing, seed
-        )
+        settings = replace(config.task_settings(), resolution=ticket.architecture.input_shape[1:], seed=seed)
+        task = build_task(config.task, settings)
     model = ticket.module()
     before = task.score(model, "validation")
     masks = {name: weight != 0 for name, weight in maskable_weights(model).items()}
@@ -49,7 +47,7 @@ def finetune_ticket(source: Path, epochs: float, folder: Path, progress: Progres
         train_plain(model, task, training, masks, None, shown.advance)
     weights = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     provenance = {**ticket.provenance, "parent": ticket_hash(source), "recipe": "finetune", "steps": steps}
-    dataclasses.replace(ticket, weights=weights, provenance=provenance).save(folder)
+    replace(ticket, weights=weights, provenance=provenance).save(folder)
     Samples.of(task).save(folder / "samples.npz")
     return {
         "path": str(folder),

@@ -49,7 +49,7 @@ def cut(
         task: Gives the batches for the batch-norm statistics.
     """
     units = space.units.values()
-    model = build_supernet(supernet.name, task.input_shape, task.num_outputs, supernet.sizes)
+    model = build_supernet(supernet.name, task.input_shape, task.num_outputs, supernet.sizes, task.head)
     resize(model, units, point.widths)
     model.load_state_dict(point.weights)
     masks = dict(point.masks)

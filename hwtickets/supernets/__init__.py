@@ -24,7 +24,11 @@ SUPERNETS: dict[str, type[Supernet]] = {"mobile": Mobile}
 
 
 def build_supernet(
-    name: str, input_shape: tuple[int, int, int], classes: int, sizes: dict[str, Any]
+    name: str,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    sizes: dict[str, Any],
+    head: str = "classification",
 ) -> Supernet:
     """Builds an untrained supernet.
 
@@ -33,6 +37,8 @@ def build_supernet(
         input_shape: Channels, height and width (pixels) of one input.
         classes: Outputs.
         sizes: Further keyword arguments of the supernet.
+        head: What the network ends in, where the sizes do not say: "classification" (one vector an image) or
+            "dense" (one for every place of a map at a quarter of the resolution).
 
     Raises:
         UsageError: Unknown name or size, or a size of the wrong kind.
@@ -40,6 +46,11 @@ def build_supernet(
     if name not in SUPERNETS:
         raise unknown("supernet", name, SUPERNETS)
     supernet = SUPERNETS[name]
+    if head not in supernet.heads:
+        others = ", ".join(other for other in SUPERNETS if head in SUPERNETS[other].heads)
+        raise UsageError(f"supernet {name} has no {head} head; use one that has: {others or 'none yet'}")
+    if len(supernet.heads) > 1:
+        sizes = {"head": head, **sizes}
     known = [key for key in inspect.signature(supernet).parameters if key not in ("input_shape", "classes")]
     for key in sizes:
         if key not in known:

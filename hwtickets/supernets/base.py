@@ -63,9 +63,12 @@ class Supernet(nn.Module):
 
     Attributes:
         input_shape: Channels, height and width (pixels) of one input.
-        classes: Outputs of the classification head.
+        classes: Outputs of the head.
         sizes: Every other argument that it was built with, defaults resolved: what rebuilds it for good.
     """
+
+    #: The heads that it can be built with; with more than one, `head` is one of its sizes.
+    heads: tuple[str, ...] = ("classification",)
 
     input_shape: tuple[int, int, int]
     classes: int

@@ -5,35 +5,30 @@ from __future__ import annotations
 from hwtickets.errors import unknown
 from hwtickets.tasks.classification import Classification
 from hwtickets.tasks.datasets import load_dataset
+from hwtickets.tasks.settings import TaskSettings
 from hwtickets.tasks.task import Task
 
-TASKS = {Classification.name: Classification}
+TASKS: dict[str, type[Task]] = {Classification.name: Classification}
 
-__all__ = ["TASKS", "Task", "build_task", "load_dataset"]
+__all__ = ["TASKS", "Task", "TaskSettings", "build_task", "load_dataset", "task_class"]
 
 
-def build_task(
-    name: str,
-    data: str,
-    resolution: int | None = None,
-    batch_size: int = 128,
-    label_smoothing: float = 0.0,
-    seed: int = 0,
-) -> Task:
-    """Build a task by name.
+def build_task(name: str, settings: TaskSettings) -> Task:
+    """Builds a task by name.
 
     Args:
-        name: "classification".
-        data: What `load_dataset` understands, e.g. "fashion-mnist-small" or "folder:DIR".
-        resolution: Height and width of the inputs, in pixels; None is the data's own.
-        batch_size: Images in a training batch.
-        label_smoothing: Share of the target spread evenly over all classes.
-        seed: Orders, splits and augments the training images.
+        name: One of `TASKS`.
+        settings: Data, resolution, batches and seed.
 
     Raises:
         UsageError: An unknown task or data, or a batch larger than the training data.
         HwticketsError: The data is damaged.
     """
+    return task_class(name).build(settings)
+
+
+def task_class(name: str) -> type[Task]:
+    """The class of a task: what can be said of outputs without the data; an unknown name is a usage error."""
     if name not in TASKS:
         raise unknown("task", name, TASKS)
-    return TASKS[name](load_dataset(data, resolution, seed), batch_size, label_smoothing, seed)
+    return TASKS[name]

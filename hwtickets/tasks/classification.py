@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from hwtickets.errors import UsageError
 from hwtickets.tasks.augmentation import normalise, shift_and_flip
 from hwtickets.tasks.dataset import Dataset
+from hwtickets.tasks.datasets import load_dataset
+from hwtickets.tasks.settings import TaskSettings
 from hwtickets.tasks.splits import Split
 from hwtickets.tasks.task import SplitName
 
@@ -38,10 +40,11 @@ class Classification:
         UsageError: The batch is larger than the training data.
     """
 
-    name = "classification"
-    metric = "top-1 accuracy"
-    metric_unit = "%"
-    higher_is_better = True
+    name: ClassVar = "classification"
+    metric: ClassVar = "top-1 accuracy"
+    metric_unit: ClassVar = "%"
+    higher_is_better: ClassVar = True
+    head: ClassVar = "classification"
 
     def __init__(
         self, dataset: Dataset, batch_size: int, label_smoothing: float = 0.0, seed: int = 0
@@ -59,6 +62,12 @@ class Classification:
         self.num_outputs = len(dataset.classes)
         self.steps_per_epoch = len(dataset.train) // batch_size
         self._order: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    @classmethod
+    def build(cls, settings: TaskSettings) -> Classification:
+        """Classification of a data set by name; errors as in `tasks.build_task`."""
+        dataset = load_dataset(settings.data, settings.side, settings.seed)
+        return cls(dataset, settings.batch_size, settings.label_smoothing, settings.seed)
 
     def train_batch(self, step: int) -> tuple[Tensor, Tensor]:
         """One augmented training batch; a pure function of the seed and the step.
@@ -127,6 +136,16 @@ class Classification:
                 right += int((model(images.to(device)).argmax(1).cpu() == labels).sum())
                 count += len(labels)
         return 100 * right / count
+
+    @staticmethod
+    def score_outputs(outputs: NDArray[np.float32], targets: NDArray[Any]) -> float:
+        """Top-1 accuracy in percent of logits (images, classes) against labels (images,)."""
+        return 100 * float((outputs.argmax(1) == targets).mean())
+
+    @staticmethod
+    def agreement(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
+        """Share of images with the same first class."""
+        return float((expected.argmax(1) == actual.argmax(1)).mean())
 
     def preprocessing(self) -> dict[str, Any]:
         """How to make an input: scale the shorter side, cut out the centre, (pixel / 255 - mean) / std."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from hwtickets.tasks.settings import TaskSettings
 
 SplitName = Literal["validation", "test"]
 
@@ -31,20 +35,26 @@ class Task(Lessons, Protocol):
         metric: Name of the score.
         metric_unit: Unit of the score.
         higher_is_better: Direction of the score.
+        head: What the network ends in: "classification" (one vector an image) or "dense" (one a place).
         input_shape: (C, H, W) of one input.
         num_outputs: Width of the network's last layer.
         classes: Name of every class, in the order of the outputs.
         steps_per_epoch: Full batches in the training data.
     """
 
-    name: str
-    metric: str
-    metric_unit: str
-    higher_is_better: bool
+    name: ClassVar[str]
+    metric: ClassVar[str]
+    metric_unit: ClassVar[str]
+    higher_is_better: ClassVar[bool]
+    head: ClassVar[str]
     input_shape: tuple[int, int, int]
     num_outputs: int
     classes: list[str]
     steps_per_epoch: int
+
+    @classmethod
+    def build(cls, settings: TaskSettings) -> Task:
+        """The task on its data; see `tasks.build_task`."""
 
     def validation_batches(self, batch_size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs and targets that choices are made on."""
@@ -57,6 +67,19 @@ class Task(Lessons, Protocol):
 
     def score(self, model: nn.Module, split: SplitName) -> float:
         """The metric of a model on one split; leaves the model's modes as they were."""
+
+    @staticmethod
+    def score_outputs(outputs: NDArray[np.float32], targets: NDArray[Any]) -> float:
+        """A score of outputs on sample images, in the metric's unit or one near to it; no data needed.
+
+        Args:
+            outputs: What a deployed network gave, shape (images, ...).
+            targets: The targets of `validation_batches`, shape (images, ...).
+        """
+
+    @staticmethod
+    def agreement(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
+        """Share of the decisions that two networks' outputs agree in, in [0, 1]."""
 
     def preprocessing(self) -> dict[str, Any]:
         """How to make an input from an image, for the exported model's metadata."""

@@ -144,13 +144,13 @@ def _damage_samples(bundle: Path) -> str:
 
 
 def _no_expected(bundle: Path) -> str:
-    np.savez(bundle / "samples.npz", inputs=np.zeros((1, 1, 12, 12)), labels=np.zeros(1))
+    np.savez(bundle / "samples.npz", inputs=np.zeros((1, 1, 12, 12)), targets=np.zeros(1))
     return "samples.npz"
 
 
 def _pickled_samples(bundle: Path) -> str:
     values = np.array([{}], dtype=object)
-    np.savez(bundle / "samples.npz", inputs=values, labels=values, expected=values)
+    np.savez(bundle / "samples.npz", inputs=values, targets=values, expected=values)
     return "samples.npz"
 
 

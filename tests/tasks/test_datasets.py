@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hwtickets.errors import UsageError
-from hwtickets.tasks import build_task
+from hwtickets.tasks import TaskSettings, build_task
 from hwtickets.tasks.datasets import load_dataset
 
 
@@ -37,7 +37,7 @@ def test_tiny_resolution_is_refused() -> None:
 
 
 def test_task_is_built_with_its_settings() -> None:
-    task = build_task("classification", "fashion-mnist-small", resolution=14, batch_size=50)
+    task = build_task("classification", TaskSettings("fashion-mnist-small", (14, 14), 50))
     assert task.input_shape == (1, 14, 14)
     assert task.steps_per_epoch == 200
     assert task.train_batch(0)[0].shape == (50, 1, 14, 14)
@@ -45,4 +45,4 @@ def test_task_is_built_with_its_settings() -> None:
 
 def test_unknown_task_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'classification'"):
-        build_task("clasification", "fashion-mnist-small")
+        build_task("clasification", TaskSettings("fashion-mnist-small"))
