@@ -61,8 +61,8 @@ class Bench(Protocol):
 class MeteredBench(Protocol):
     """A bench that can look for a sensor of energy."""
 
-    def meter(self) -> PowerMeter:
-        """The sensor.
+    def sensor(self) -> str:
+        """Name of the sensor.
 
         Raises:
             NoMeterError: None answers; says why.
@@ -116,19 +116,23 @@ class LocalBench:
         session = load(model, self._threads)
         return [session.run(inputs) for inputs in batches]
 
-    def meter(self) -> PowerMeter:
-        """The sensor of this machine; asked for once."""
-        from hwtickets.power import find_meter
-
-        self._meter = self._meter or find_meter("this machine", gpu=False)
-        return self._meter
+    def sensor(self) -> str:
+        """Name of this machine's sensor; one that answers."""
+        return self._found_meter().name
 
     def energy(self, model: Model, inputs: Mapping[str, Array]) -> EnergyPerRun:
         """Energy of one inference; see `energy_per_run`."""
         from hwtickets.power import energy_per_run
 
-        meter, session = self.meter(), load(model, self._threads)
+        meter, session = self._found_meter(), load(model, self._threads)
         return energy_per_run(lambda: session.run(inputs), meter)
+
+    def _found_meter(self) -> PowerMeter:
+        from hwtickets.power import find_meter
+
+        # ONNX Runtime computes on the CPU here: what a discrete GPU takes says nothing.
+        self._meter = self._meter or find_meter("this machine", gpu=False)
+        return self._meter
 
     def close(self) -> None:
         """Nothing is held between two calls."""

@@ -37,9 +37,9 @@ def with_energies(
         DeviceError: The device or its sensor stopped answering.
     """
     if not isinstance(bench, MeteredBench):
-        return without_energy(table, "the sensors of this kind of device are not read yet")
+        return without_energy(table, f"nothing reads sensors while {bench.fingerprint['runtime']} runs")
     try:
-        bench.meter()
+        bench.sensor()
     except NoMeterError as error:
         return without_energy(table, error.reason)
     graphs, check = [*plan.pool[: plan.first], *plan.calibration], plan.check[:_CHECK_NETWORKS]

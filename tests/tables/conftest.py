@@ -64,7 +64,7 @@ class SteadyBench:
     """
 
     boards = 1
-    fingerprint: Mapping[str, str] = {"cpu": "steady"}
+    fingerprint: Mapping[str, str] = {"cpu": "steady", "runtime": "stopwatch"}
 
     def __init__(self, noise: float = 0.01, calls: int | None = None) -> None:
         self.noise, self.calls_left = noise, calls

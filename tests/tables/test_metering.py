@@ -25,8 +25,8 @@ class _Metered:
         self.left = measurements
         self.measured = 0
 
-    def meter(self) -> Any:
-        return self
+    def sensor(self) -> str:
+        return "INA3221 VDD_IN"
 
     def energy(self, model: bytes, inputs: Mapping[str, Any]) -> EnergyPerRun:
         if self.measured == self.left:
@@ -64,10 +64,10 @@ def test_without_a_sensor_the_table_says_why(
 ) -> None:
     bench = LocalBench({}, threads=1)
     try:
-        bench.meter()
+        bench.sensor()
     except NoMeterError as error:
         found = with_energies(table, plan, bench, Journal(tmp_path / "j", {}), _QUIET)
         assert found.provenance["energy"] == {"reason": error.reason}
         assert found.rows == table.rows
     unmetered = with_energies(table, plan, steady_bench(), Journal(tmp_path / "j", {}), _QUIET)
-    assert "not read yet" in unmetered.provenance["energy"]["reason"]
+    assert "nothing reads sensors while" in unmetered.provenance["energy"]["reason"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from hwtickets.devices.ssh.client import AgentClient
 from hwtickets.devices.ssh.facts import clocks_mhz
 from hwtickets.devices.ssh.precision import at_precision
 from hwtickets.files import sha256_of
+from hwtickets.power import EnergyPerRun, NoMeterError
+from hwtickets.power.rails import whole_module
+from hwtickets.power.samples import energy_of_samples
 from hwtickets.runtimes.bench import Model
 from hwtickets.runtimes.onnxruntime import Array
 from hwtickets.runtimes.profiling import WARMUP_RUNS, NodeTime, trimmed
@@ -21,6 +24,7 @@ from hwtickets.runtimes.trtexec_output import by_first_node
 
 #: TensorRT tries out kernels for minutes when it first sees a network.
 _LIMIT_S = 3600.0
+_ENERGY_S, _READING_S = 3.0, 0.005
 
 
 class AgentBench:
@@ -34,16 +38,23 @@ class AgentBench:
         profile: The device.
         precision: Of the networks.
         fingerprint: What latencies measured here depend on.
+        power_rails: Names of the board's power sensors.
     """
 
     boards = 1
 
     def __init__(
-        self, agent: AgentClient, profile: DeviceProfile, precision: str, fingerprint: Mapping[str, str]
+        self,
+        agent: AgentClient,
+        profile: DeviceProfile,
+        precision: str,
+        fingerprint: Mapping[str, str],
+        power_rails: Sequence[str],
     ) -> None:
         self.fingerprint = fingerprint
         self._agent = agent
         self._precision = precision
+        self._name, self._power_rails = profile.name, power_rails
         self._spec = {"runtime": profile.runtime, "threads": profile.threads, "precision": precision}
 
     def time(
@@ -97,22 +108,39 @@ class AgentBench:
             for inputs in batches
         ]
 
-    def power_samples(
-        self, model: Model, inputs: Mapping[str, Array], seconds: float, interval_s: float = 0.005
-    ) -> dict[str, Any]:
-        """Readings of the board's power sensors, idle and while a model runs.
-
-        Returns:
-            "rails": their names; "idle" and "busy": [seconds, milliwatts of every rail (null: no answer)];
-            "runs": how often the model ran while "busy" was taken.
+    def sensor(self) -> str:
+        """The power rails of the whole board.
 
         Raises:
-            DeviceError: The board has no sensor.
+            NoMeterError: It has no INA3221, or one whose rails are not known to add up.
         """
+        if not self._power_rails:
+            raise NoMeterError(self._name, "no power sensor was found (looked for INA3221 in sysfs)")
+        rails = whole_module(self._power_rails)
+        if not rails:
+            found = ", ".join(sorted(self._power_rails))
+            raise NoMeterError(self._name, f"its rails ({found}) are not known to add up to the whole board")
+        return f"INA3221 {' + '.join(rails)}"
+
+    def energy(self, model: Model, inputs: Mapping[str, Array]) -> EnergyPerRun:
+        """Energy of one inference: the board's sensors, idle and while the model runs back to back.
+
+        Raises:
+            NoMeterError: No sensor answers.
+        """
+        self.sensor()
         content = self._content(model)
-        return self._ask(
-            "power", [content], inputs, model=sha256_of(content), seconds=seconds, interval_s=interval_s
+        if self._spec["runtime"] == "tensorrt":
+            self._build([content])
+        samples = self._ask(
+            "power",
+            [content],
+            inputs,
+            model=sha256_of(content),
+            seconds=_ENERGY_S,
+            interval_s=_READING_S,
         )
+        return energy_of_samples(self._name, samples)
 
     def close(self) -> None:
         """Gives the board back."""

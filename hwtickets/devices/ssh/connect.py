@@ -24,7 +24,8 @@ def open_ssh_bench(profile: DeviceProfile, precision: str) -> Bench:
     agent = hold(profile)
     with contextlib.ExitStack() as on_failure:
         on_failure.callback(agent.close)
-        found = board_fingerprint(profile, precision, agent.facts())
+        facts = agent.facts()
+        found = board_fingerprint(profile, precision, facts)
         bench: Bench
         if profile.runtime == "trtexec":
             from hwtickets.devices.ssh.trtexec_bench import TrtexecBench
@@ -33,7 +34,7 @@ def open_ssh_bench(profile: DeviceProfile, precision: str) -> Bench:
         else:
             from hwtickets.devices.ssh.bench import AgentBench
 
-            bench = AgentBench(agent, profile, precision, found)
+            bench = AgentBench(agent, profile, precision, found, facts.power_rails)
         on_failure.pop_all()
     return bench
 

@@ -4,13 +4,12 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks.loopback import Loopback
 from hwtickets.devices import Check, DeviceProfile, check_device, open_bench
-from hwtickets.devices.ssh.bench import AgentBench
-from hwtickets.errors import DeviceError
+from hwtickets.power import NoMeterError
+from hwtickets.runtimes.bench import MeteredBench
 from hwtickets.runtimes.onnxruntime import Array
 
 HWMON = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3"
@@ -129,20 +128,20 @@ def test_clocks_are_kept_before_and_after(
     assert timing.discarded == 0
 
 
-def test_power_is_sampled_idle_and_busy(
+def test_the_agent_reads_the_sensors_while_a_model_runs(
     jetson: DeviceProfile, model: bytes, inputs: dict[str, Array]
 ) -> None:
     with open_bench(jetson.model_copy(update={"runtime": "onnxruntime"}), "fp16") as bench:
-        assert isinstance(bench, AgentBench)
-        found = bench.power_samples(model, inputs, seconds=0.2)
-    assert found["rails"] == ["VDD_IN"]
-    assert found["runs"] > 0
-    assert np.unique([power_mw for _, power_mw in found["busy"]]).tolist() == [4000.0]
+        assert isinstance(bench, MeteredBench)
+        assert bench.sensor() == "INA3221 VDD_IN"
+        found = bench.energy(model, inputs)
+    assert (found.sensor, found.idle_mw) == ("INA3221 VDD_IN", pytest.approx(4000.0))
+    assert found.total_mj == pytest.approx(4000.0 * found.seconds / found.runs)
 
 
 def test_a_board_without_sensors_says_so(
     board: DeviceProfile, model: bytes, inputs: dict[str, Array]
 ) -> None:
-    with open_bench(board) as bench, pytest.raises(DeviceError, match="no power sensor was found"):
-        assert isinstance(bench, AgentBench)
-        bench.power_samples(model, inputs, seconds=0.1)
+    with open_bench(board) as bench, pytest.raises(NoMeterError, match="no power sensor was found"):
+        assert isinstance(bench, MeteredBench)
+        bench.energy(model, inputs)
