@@ -16,6 +16,8 @@ def main():
     options = arguments()
     try:
         network = Network(options.model, options.threads)
+        if network.task != "classification":
+            raise ValueError(f"this network is for {network.task}, see README.md")
         for image in options.images:
             show(image, network, network.scores(image), options)
     except (OSError, ValueError) as error:
@@ -48,6 +50,7 @@ class Network:
     def __init__(self, folder, threads):
         description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.classes = description["classes"]
+        self.task = description.get("task", "classification")
         self.preprocessing = description["preprocessing"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

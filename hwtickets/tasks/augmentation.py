@@ -15,7 +15,11 @@ from torch import Tensor
 
 
 def shift_and_flip(
-    images: NDArray[np.uint8], largest_shift: int, generator: np.random.Generator
+    images: NDArray[np.uint8],
+    largest_shift: int,
+    generator: np.random.Generator,
+    batch_size: int | None = None,
+    part: slice = slice(None),
 ) -> NDArray[np.uint8]:
     """Shift every image by up to so many pixels each way, and mirror about half of them left to right.
 
@@ -24,14 +28,17 @@ def shift_and_flip(
     Args:
         images: (B, H, W, C).
         largest_shift: In pixels, less than the height and the width.
-        generator: Draws shifts and flips.
+        generator: Draws shifts and flips of a whole batch.
+        batch_size: Images of that batch; None: these are all.
+        part: Which of the batch these images are.
 
     Returns:
         (B, H, W, C).
     """
     count, height, width, _ = images.shape
-    shifts = generator.integers(-largest_shift, largest_shift + 1, (2, count, 1))
-    mirrored = generator.random((count, 1)) < 0.5
+    drawn = batch_size or count
+    shifts = generator.integers(-largest_shift, largest_shift + 1, (2, drawn, 1))[:, part]
+    mirrored = generator.random((drawn, 1))[part] < 0.5
     rows = _reflect(np.arange(height) + shifts[0], height)
     columns = _reflect(np.arange(width) + shifts[1], width)
     columns = np.where(mirrored, width - 1 - columns, columns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,20 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hwtickets.errors import UsageError
 from hwtickets.tasks.augmentation import normalise, shift_and_flip
 from hwtickets.tasks.dataset import Dataset
 from hwtickets.tasks.datasets import load_dataset
+from hwtickets.tasks.evaluation import LARGEST_BATCH, batch_size_for, evaluating
+from hwtickets.tasks.order import BatchOrder
+from hwtickets.tasks.parts import part_rows
 from hwtickets.tasks.settings import TaskSettings
 from hwtickets.tasks.splits import Split
 from hwtickets.tasks.task import SplitName
 
 SHIFT_SHARE = 14
 """Images are shifted by up to a fourteenth of their side, 2 pixels of 28: more costs short runs accuracy."""
-EVALUATION_BATCH = 500
-EVALUATION_PIXELS = EVALUATION_BATCH * 64 * 64
-"""Larger images are scored in smaller batches, so that the activations fit into 4 GB."""
-EPOCH_STREAM, STEP_STREAM, CALIBRATION_STREAM = range(3)
 
 
 class Classification:
@@ -49,19 +46,13 @@ class Classification:
     def __init__(
         self, dataset: Dataset, batch_size: int, label_smoothing: float = 0.0, seed: int = 0
     ) -> None:
-        if not 1 <= batch_size <= len(dataset.train):
-            raise UsageError(
-                f"batch size {batch_size} does not fit: there are {len(dataset.train)} training images."
-            )
         self.dataset = dataset
-        self.batch_size = batch_size
         self.label_smoothing = label_smoothing
-        self.seed = seed
         self.input_shape = (dataset.channels, dataset.resolution, dataset.resolution)
         self.classes = dataset.classes
         self.num_outputs = len(dataset.classes)
-        self.steps_per_epoch = len(dataset.train) // batch_size
-        self._order: tuple[int, Tensor] = (-1, torch.empty(0))
+        self._order = BatchOrder(len(dataset.train), batch_size, seed)
+        self.steps_per_epoch = self._order.steps_per_epoch
 
     @classmethod
     def build(cls, settings: TaskSettings) -> Classification:
@@ -78,19 +69,22 @@ class Classification:
         Returns:
             Normalised images float32 (B, C, H, W), channels last, and labels int64 (B,).
         """
-        epoch, position = divmod(step, self.steps_per_epoch)
-        start = position * self.batch_size
-        indices = self._epoch_order(epoch)[start : start + self.batch_size]
-        images = _channels_last(self.dataset.train.batch(indices))
-        largest_shift = self.dataset.resolution // SHIFT_SHARE
-        shifted = shift_and_flip(images, largest_shift, self._generator(STEP_STREAM, step))
-        return self._normalise(shifted), self.dataset.train.labels[indices]
+        return self.train_part(step, 0, 1)
 
-    def validation_batches(self, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+    def train_part(self, step: int, index: int, count: int) -> tuple[Tensor, Tensor]:
+        """One of `count` equal parts of a training batch, loaded without the rest; see `PartedLessons`."""
+        batch = self._order.train(step)
+        rows = part_rows(len(batch), index, count)
+        images = _channels_last(self.dataset.train.batch(batch[rows]))
+        largest_shift = self.dataset.resolution // SHIFT_SHARE
+        shifted = shift_and_flip(images, largest_shift, self._order.generator(step), len(batch), rows)
+        return self._normalise(shifted), self.dataset.train.labels[batch[rows]]
+
+    def validation_batches(self, batch_size: int = LARGEST_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """The validation images in order, normalised, with their labels."""
         return self._batches(self.dataset.validation, batch_size)
 
-    def test_batches(self, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+    def test_batches(self, batch_size: int = LARGEST_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """The test images in order, normalised, with their labels."""
         return self._batches(self.dataset.test, batch_size)
 
@@ -100,9 +94,7 @@ class Classification:
         Returns:
             Normalised images float32 (B, C, H, W), channels last.
         """
-        order = self._shuffled(CALIBRATION_STREAM, 0)
-        start = index % self.steps_per_epoch * self.batch_size
-        indices = order[start : start + self.batch_size]
+        indices = self._order.calibration(index)
         return self._normalise(_channels_last(self.dataset.train.batch(indices)))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -127,11 +119,11 @@ class Classification:
     @torch.no_grad()
     def score(self, model: nn.Module, split: SplitName) -> float:
         """Top-1 accuracy in percent, in evaluation mode; every module is put back into the mode it was in."""
-        batch_size = max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // self.dataset.resolution**2))
-        batches = self._batches(getattr(self.dataset, split), batch_size)
+        side = self.dataset.resolution
+        batches = self._batches(getattr(self.dataset, split), batch_size_for(side, side))
         device = next(model.parameters()).device
         right = count = 0
-        with _evaluating(model):
+        with evaluating(model):
             for images, labels in batches:
                 right += int((model(images.to(device)).argmax(1).cpu() == labels).sum())
                 count += len(labels)
@@ -160,20 +152,6 @@ class Classification:
             "std": [round(value, 6) for value in self.dataset.std.tolist()],
         }
 
-    def _epoch_order(self, epoch: int) -> Tensor:
-        known_epoch, order = self._order
-        if epoch == known_epoch:
-            return order
-        order = self._shuffled(EPOCH_STREAM, epoch)
-        self._order = (epoch, order)
-        return order
-
-    def _shuffled(self, stream: int, number: int) -> Tensor:
-        return torch.from_numpy(self._generator(stream, number).permutation(len(self.dataset.train)))
-
-    def _generator(self, stream: int, number: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, stream, number])
-
     def _normalise(self, images: NDArray[np.uint8]) -> Tensor:
         return normalise(images, self.dataset.mean, self.dataset.std)
 
@@ -185,14 +163,3 @@ class Classification:
 def _channels_last(images: Tensor) -> NDArray[np.uint8]:
     pixels: NDArray[np.uint8] = images.numpy().transpose(0, 2, 3, 1)
     return pixels
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

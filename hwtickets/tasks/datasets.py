@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from hwtickets.errors import UsageError, unknown
+from hwtickets.errors import UsageError
 from hwtickets.tasks import cifar10, fashion_mnist, image_folder
 from hwtickets.tasks.dataset import Dataset
+from hwtickets.tasks.specification import data_folder
 
 EMBEDDED = "fashion-mnist-small"
 FOLDER_LOADERS = {
@@ -34,12 +33,5 @@ def load_dataset(spec: str, resolution: int | None = None, seed: int = 0) -> Dat
         raise UsageError(f"resolution {resolution} is too small; the least is {SMALLEST_RESOLUTION} pixels.")
     if spec == EMBEDDED:
         return fashion_mnist.load_embedded(resolution)
-    kind, _, place = spec.partition(":")
-    if kind not in FOLDER_LOADERS:
-        raise unknown("data", spec, [EMBEDDED, *(f"{name}:DIR" for name in FOLDER_LOADERS)])
-    if not place:
-        raise UsageError(f"data '{kind}' needs a folder: {kind}:DIR.")
-    folder = Path(place).expanduser()
-    if not folder.is_dir():
-        raise UsageError(f"data folder {folder} does not exist.")
+    kind, folder = data_folder(spec, FOLDER_LOADERS, "classification", [EMBEDDED])
     return FOLDER_LOADERS[kind](folder, resolution, seed)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,34 @@ CHUNK = 256
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """An image file of any format that Pillow reads; its pixels are decoded when they are asked for.
+
+    Raises:
+        HwticketsError: The file is not an image, or is cut off.
+    """
+    try:
+        with Image.open(path) as image:
+            yield image
+    except _BROKEN as error:
+        raise _not_an_image(str(path)) from error
+
+
+def open_image(path: Path, mode: str) -> Image.Image:
+    """An image file, decoded.
+
+    Args:
+        path: Any format that Pillow reads.
+        mode: Pillow's name of the pixels, "L" (grey) or "RGB".
+
+    Raises:
+        HwticketsError: The file is not an image, or is cut off.
+    """
+    with opened(path) as image:
+        return image.convert(mode)
+
+
 def count_channels(path: Path) -> int:
     """Read the header of an image file.
 
@@ -29,11 +58,8 @@ def count_channels(path: Path) -> int:
     Raises:
         HwticketsError: The file is not an image.
     """
-    try:
-        with Image.open(path) as image:
-            return 1 if image.mode in GREY_MODES else 3
-    except _BROKEN as error:
-        raise _not_an_image(str(path)) from error
+    with opened(path) as image:
+        return 1 if image.mode in GREY_MODES else 3
 
 
 def decode_file(path: Path, resolution: int, channels: int) -> NDArray[np.uint8]:
@@ -51,13 +77,10 @@ def decode_file(path: Path, resolution: int, channels: int) -> NDArray[np.uint8]
         HwticketsError: The file is not an image, or is cut off.
     """
     mode = "L" if channels == 1 else "RGB"
-    try:
-        with Image.open(path) as image:
-            # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is still large enough.
-            image.draft(mode, (resolution, resolution))
-            square = ImageOps.fit(image.convert(mode), (resolution, resolution), Image.Resampling.BILINEAR)
-    except _BROKEN as error:
-        raise _not_an_image(str(path)) from error
+    with opened(path) as image:
+        # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where that is still large enough.
+        image.draft(mode, (resolution, resolution))
+        square = ImageOps.fit(image.convert(mode), (resolution, resolution), Image.Resampling.BILINEAR)
     return _channels_first(square)
 
 

@@ -137,3 +137,36 @@ def test_class_that_is_in_one_part_only_is_named(image_folder: MakeFolder, part:
 def test_class_too_small_to_hold_out_is_named(image_folder: MakeFolder) -> None:
     with pytest.raises(UsageError, match="train/cats holds 1 image"):
         load(image_folder(count=1))
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "synset_words.txt", "LOC_synset_mapping.txt"])
+def test_classes_are_named_by_a_list_beside_the_folders(image_folder: MakeFolder, name: str) -> None:
+    folder = image_folder()
+    (folder / name).write_text("n0 unused\ndogs domestic dog, Canis familiaris\n\ncats cat, true cat\n")
+    dataset = load(folder)
+    assert dataset.classes == ["cat", "domestic dog"]
+    assert torch.equal(brightness(dataset.test) > 80, dataset.test.labels == 1), "labels stay as they were"
+
+
+def test_classes_of_one_name_can_be_told_apart(image_folder: MakeFolder) -> None:
+    folder = image_folder()
+    (folder / "classes.txt").write_text("cats crane\ndogs crane\n")
+    assert load(folder).classes == ["crane (cats)", "crane (dogs)"]
+
+
+def test_class_without_a_name_is_named(image_folder: MakeFolder) -> None:
+    folder = image_folder()
+    (folder / "synset_words.txt").write_text("cats cat\n")
+    with pytest.raises(UsageError, match=r"synset_words\.txt has no line for class folder 'dogs'"):
+        load(folder)
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_images_outside_class_folders_are_pointed_out(image_folder: MakeFolder, part: str) -> None:
+    """ImageNet's validation images come in one folder; its test images have no labels at all."""
+    folder = image_folder()
+    shutil.rmtree(folder / part, ignore_errors=True)
+    shutil.copytree(folder / "train" / "cats", folder / part)
+    with pytest.raises(UsageError, match=f"images/{part} holds files but no class folders") as failure:
+        load(folder)
+    assert "\n" not in str(failure.value)
