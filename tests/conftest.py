@@ -77,6 +77,8 @@ def _shake(model: Any) -> Any:
             nn.init.normal_(module.bias, std=0.3)
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 2.0)
-        if isinstance(module, nn.Linear):
+        if isinstance(module, nn.LayerNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+        if isinstance(module, nn.Linear | nn.LayerNorm) and module.bias is not None:
             nn.init.normal_(module.bias, std=0.3)
     return model

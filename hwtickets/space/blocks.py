@@ -1,11 +1,12 @@
-"""Blocks: several operators that a latency table of others timed as one."""
+"""Blocks: several operators that a latency table times as one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from hwtickets.space.operators import OperatorSpec
+from hwtickets.space.spec import OperatorSpec
 
+_TIED = ("transformer",)
 #: Squeeze-and-excite reduces the channels by this much (MobileNetV3, arXiv:1905.02244, section 5.3).
 _SQUEEZE = 4
 
@@ -19,6 +20,11 @@ def parts(spec: OperatorSpec) -> tuple[OperatorSpec, ...]:
 def is_block(kind: str) -> bool:
     """Whether operators of this kind have parts."""
     return kind in _BLOCKS
+
+
+def is_tied(kind: str) -> bool:
+    """Whether input and output channels of such a block are one number."""
+    return kind in _TIED
 
 
 def _inverted_residual(spec: OperatorSpec) -> list[OperatorSpec]:
@@ -105,6 +111,16 @@ def _segmentation_head(spec: OperatorSpec) -> list[OperatorSpec]:
     ]
 
 
+def _encoder_and_decoder(spec: OperatorSpec) -> list[OperatorSpec]:
+    """Two layers over tokens, the second with learned queries; HR-NAS's lightweight transformer."""
+    tokens, size = spec.c_in, spec.height * spec.width
+    product = OperatorSpec("matmul", size, size, height=tokens)
+    norm = OperatorSpec("layernorm", size, size, height=tokens)
+    attention = OperatorSpec("attention", size, size, height=tokens)
+    layer = [product, product, product, attention, product, norm, product, product, norm]
+    return layer * 2
+
+
 _BLOCKS: dict[str, Callable[[OperatorSpec], list[OperatorSpec]]] = {
     "mbconv": _inverted_residual,
     "mbconv-se": _inverted_residual,
@@ -114,4 +130,5 @@ _BLOCKS: dict[str, Callable[[OperatorSpec], list[OperatorSpec]]] = {
     "factorized-reduce": _factorized_reduce,
     "feature-fusion": _feature_fusion,
     "segmentation-head": _segmentation_head,
+    "transformer": _encoder_and_decoder,
 }

@@ -1,93 +1,13 @@
-"""Operators of the deployed graph as a runtime executes them: batch norm folded, activation and add fused."""
+"""The deployed graph as a function of what is kept: operators, and the builder that writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-_PRODUCTS = ("conv", "linear")
+from hwtickets.space.spec import OperatorSpec
 
-
-@dataclass(frozen=True)
-class OperatorSpec:
-    """What a latency table is keyed by: one fused operator, or a block timed as one; its shapes, batch 1.
-
-    A graph holds no operator that does nothing: a branch of width 0 is not described, and an identity is the
-    name of its input. So there are no dead operators to be dropped for compiled runtimes.
-
-    Attributes:
-        kind: "conv", "add", "concat", "pool" (global average), "linear" or "relu"; in tables of others also
-            a block (`hwtickets.space.blocks`) or an operator without weights, e.g. "avgpool", "resize".
-        c_in: Input channels (for "concat" and "add": the channels of the result).
-        c_out: Output channels.
-        kernel: Side of the square kernel, in pixels; 1 where it has no meaning.
-        stride: Stride, in pixels.
-        groups: Groups of the convolution; equal to `c_in` for a depthwise one.
-        height: Input height, in pixels.
-        width: Input width, in pixels.
-        activation: "relu", "relu6", "hswish", ... or "none", fused into the operator.
-        residual: Whether another tensor of the output's shape is added in the same operator.
-        hidden: Channels inside a block; 0 where there is no inside.
-        dilation: Distance of the kernel's taps, in pixels.
-    """
-
-    kind: str
-    c_in: int
-    c_out: int
-    kernel: int = 1
-    stride: int = 1
-    groups: int = 1
-    height: int = 1
-    width: int = 1
-    activation: str = "none"
-    residual: bool = False
-    hidden: int = 0
-    dilation: int = 1
-
-    @property
-    def parts(self) -> tuple[OperatorSpec, ...]:
-        """The operators inside a block; an operator is its own only part."""
-        from hwtickets.space.blocks import parts
-
-        return parts(self)
-
-    @property
-    def depthwise(self) -> bool:
-        """Whether every channel is convolved on its own."""
-        return self.kind == "conv" and self.groups == self.c_in == self.c_out and self.groups > 1
-
-    @property
-    def out_size(self) -> tuple[int, int]:
-        """Output height and width, in pixels ("same" padding of odd kernels)."""
-        if self.kind in ("pool", "linear"):
-            return 1, 1
-        return -(-self.height // self.stride), -(-self.width // self.stride)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of convolutions and matrix products; 0 for everything else."""
-        if self.kind not in _PRODUCTS:
-            return sum(part.macs for part in self.parts if part is not self)
-        out_h, out_w = self.out_size
-        return self.c_in // self.groups * self.c_out * self.kernel**2 * out_h * out_w
-
-    @property
-    def params(self) -> int:
-        """Weights and biases of the deployed operator."""
-        if self.kind not in _PRODUCTS:
-            return sum(part.params for part in self.parts if part is not self)
-        return self.c_in // self.groups * self.c_out * self.kernel**2 + self.c_out
-
-    @property
-    def bytes_moved(self) -> int:
-        """Bytes read and written once each in fp32: inputs, weights, outputs; in a block by every part."""
-        if self.kind not in _PRODUCTS and len(self.parts) > 1:
-            return sum(part.bytes_moved for part in self.parts)
-        out_h, out_w = self.out_size
-        outputs = self.c_out * out_h * out_w
-        return 4 * (
-            self.c_in * self.height * self.width + self.params + outputs * (2 if self.residual else 1)
-        )
+__all__ = ["GraphBuilder", "Operator", "OperatorGraph", "OperatorSpec", "Value"]
 
 
 @dataclass(frozen=True)
@@ -182,13 +102,43 @@ class GraphBuilder:
         )
         return self._append(block, name, spec, [x] if residual is None else [x, residual])
 
-    def add(self, block: str, name: str, values: Iterable[Value]) -> Value:
+    def add(self, block: str, name: str, values: Iterable[Value], activation: str = "none") -> Value:
         """The sum of two tensors of one shape, where no convolution can absorb it."""
         values = list(values)
         x = values[0]
-        return self._append(
-            block, name, OperatorSpec("add", x.channels, x.channels, height=x.height, width=x.width), values
+        spec = OperatorSpec(
+            "add", x.channels, x.channels, height=x.height, width=x.width, activation=activation
         )
+        return self._append(block, name, spec, values)
+
+    def relu(self, block: str, name: str, x: Value) -> Value:
+        """The activation alone, where no operator can absorb it."""
+        spec = OperatorSpec("relu", x.channels, x.channels, height=x.height, width=x.width)
+        return self._append(block, name, spec, [x])
+
+    def resize(self, block: str, name: str, x: Value, height: int, width: int, kind: str = "resize") -> Value:
+        """A map at another size; the map itself where it has that size.
+
+        Args:
+            block: The part of the network.
+            name: Unique in it.
+            x: The map.
+            height: Output height, in pixels.
+            width: Output width, in pixels.
+            kind: "resize" (bilinear between pixel centres) or "nearest".
+        """
+        if (x.height, x.width) == (height, width):
+            return x
+        spec = OperatorSpec(
+            kind,
+            x.channels,
+            x.channels,
+            height=x.height,
+            width=x.width,
+            out_height=height,
+            out_width=width,
+        )
+        return self._append(block, name, spec, [x])
 
     def concat(self, block: str, name: str, values: Iterable[Value]) -> Value:
         """Tensors of one resolution joined along the channels."""
@@ -205,6 +155,11 @@ class GraphBuilder:
     def linear(self, block: str, name: str, x: Value, c_out: int) -> Value:
         """A matrix product with bias over a flat tensor."""
         return self._append(block, name, OperatorSpec("linear", x.channels, c_out), [x])
+
+    def transformer(self, block: str, name: str, x: Value) -> Value:
+        """An encoder and a decoder layer over channels that are tokens; a token is its pixels."""
+        spec = OperatorSpec("transformer", x.channels, x.channels, height=x.height, width=x.width)
+        return self._append(block, name, spec, [x])
 
     def _append(self, block: str, name: str, spec: OperatorSpec, inputs: list[Value]) -> Value:
         out_h, out_w = spec.out_size

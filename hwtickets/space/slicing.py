@@ -51,10 +51,7 @@ def keep_channels(
 
 def present_widths(model: Supernet, units: Iterable[Unit]) -> dict[str, int]:
     """Channels that a network holds of every unit; 0 where the branch is gone."""
-    return {
-        unit.name: len(model.get_parameter(f"{unit.importance}.weight")) if _present(model, unit) else 0
-        for unit in units
-    }
+    return {unit.name: _width(model, unit) for unit in units}
 
 
 def resize(model: Supernet, units: Iterable[Unit], widths: Mapping[str, int]) -> None:
@@ -70,6 +67,14 @@ def _present(model: Supernet, unit: Unit) -> bool:
     return True
 
 
+def _width(model: Supernet, unit: Unit) -> int:
+    # Asked for at every step of a search, of every unit: modules are looked up once.
+    try:
+        return len(model.get_submodule(unit.importance).get_parameter("weight"))
+    except AttributeError:
+        return 0
+
+
 def _cut_member(
     model: Supernet,
     module_name: str,
@@ -81,6 +86,7 @@ def _cut_member(
 ) -> None:
     module = model.get_submodule(module_name)
     tensor = getattr(module, tensor_name)
+    index = index.to(tensor.device)
     if isinstance(tensor, nn.Parameter):
         _replace_parameter(module, tensor_name, tensor, dim, index, optimizer)
     else:
@@ -88,7 +94,8 @@ def _cut_member(
     full_name = f"{module_name}.{tensor_name}"
     for named in companions:
         if full_name in named:
-            named[full_name] = named[full_name].index_select(dim, index)
+            companion = named[full_name]
+            named[full_name] = companion.index_select(dim, index.to(companion.device))
 
 
 def _replace_parameter(

@@ -13,8 +13,9 @@ from hwtickets.supernets.base import PLAIN, Supernet
 
 Widths = Mapping[str, int]
 
-#: Widths of a unit besides 0. Wide units are drawn in coarser steps: a block's choices are all combinations.
-MOST_WIDTHS = 12
+#: Widths of a unit besides 0, and choices of a block, which are all combinations of its units' widths. Wide
+#: units are drawn in coarser steps, and so are those of a block with many units.
+MOST_WIDTHS, MOST_CHOICES = 12, 13**3
 
 
 class SearchSpace:
@@ -33,12 +34,12 @@ class SearchSpace:
     def __init__(self, model: Supernet, name: str) -> None:
         self.name = name
         self.input_shape = model.input_shape
-        self.units: dict[str, Unit] = find_units(model)
+        # A copy without weights that keeps its full widths: the supernet itself shrinks during the search.
+        self._model = copy.deepcopy(model).to("meta")
+        self.units: dict[str, Unit] = find_units(self._model)
         self.blocks: dict[str, list[str]] = {}
         for unit in self.units.values():
             self.blocks.setdefault(unit.block, []).append(unit.name)
-        # A copy without weights that keeps its full widths: the supernet itself shrinks during the search.
-        self._model = copy.deepcopy(model).to("meta")
         self._blocks = dict(self._model.searching_blocks())
         recorder = _InputRecorder(*self.input_shape)
         self._model.describe(
@@ -64,7 +65,9 @@ class SearchSpace:
             limit: Channels that are left of the unit; its full width by default.
         """
         limit = self.units[unit].width if limit is None else limit
-        alignment *= max(1, -(-limit // (alignment * MOST_WIDTHS)))
+        units = len(self.blocks[self.units[unit].block])
+        most = min(MOST_WIDTHS, round(MOST_CHOICES ** (1 / units)) - 1)
+        alignment *= max(1, -(-limit // (alignment * most)))
         smallest = 0 if self.units[unit].branch else min(alignment, limit)
         return sorted({*range(smallest, limit + 1, alignment), limit})
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -53,7 +56,9 @@ class Unit:
 
 
 def find_units(model: Supernet) -> dict[str, Unit]:
-    """Finds the units behind every importance factor of a supernet (torch-pruning's dependency graph).
+    """Finds the units behind every importance factor of a supernet.
+
+    Most are found through torch-pruning's dependency graph; what blocks declare themselves is taken as it is.
 
     Args:
         model: The supernet, with its full widths.
@@ -64,38 +69,54 @@ def find_units(model: Supernet) -> dict[str, Unit]:
     Raises:
         HwticketsError: A channel group is coupled in a way that cannot be sliced, with the module's name.
     """
-    import torch_pruning as tp
-
-    was_training = model.training
-    model.eval()
-    with torch.enable_grad():
-        graph = tp.DependencyGraph().build_dependency(model, torch.zeros(1, *model.input_shape))
-    model.train(was_training)
-    names = {module: name for name, module in model.named_modules()}
     units = {}
+    declared = _declared_members(model)
+    traced, graph = _dependency_graph(model, declared)
+    names = {module: name for name, module in traced.named_modules()}
     for block_name, block in model.searching_blocks():
         for local, importance in block.importance_factors().items():
-            norm = block.get_submodule(importance)
-            assert isinstance(norm, nn.BatchNorm2d)
-            group = graph.get_pruning_group(
-                norm, tp.prune_batchnorm_out_channels, list(range(norm.num_features))
-            )
-            members = _members(group, norm.num_features, graph, names)
-            name = f"{block_name}.{local}"
-            units[name] = Unit(
-                name,
-                block_name,
-                norm.num_features,
-                f"{block_name}.{importance}",
-                _branch(model, members),
-                members,
-            )
+            name, norm = f"{block_name}.{local}", f"{block_name}.{importance}"
+            width = len(model.get_parameter(f"{norm}.weight"))
+            members = declared.get(name) or _coupled_members(names, graph, traced.get_submodule(norm))
+            units[name] = Unit(name, block_name, width, norm, _branch(model, members), members)
     return units
 
 
-def _members(group: object, width: int, graph: object, names: dict[nn.Module, str]) -> tuple[Member, ...]:
+def _declared_members(model: Supernet) -> dict[str, tuple[Member, ...]]:
+    """Members by unit, of the units that blocks declare."""
+    return {
+        f"{block_name}.{local}": tuple(Member(f"{block_name}.{m}", tensor, dim) for m, tensor, dim in members)
+        for block_name, block in model.searching_blocks()
+        for local, members in block.declared_members().items()
+    }
+
+
+def _dependency_graph(model: Supernet, declared: Mapping[str, tuple[Member, ...]]) -> tuple[Supernet, Any]:
+    """A copy of the network without weights and without what is declared, and its dependency graph."""
+    import torch_pruning as tp
+
+    traced = copy.deepcopy(model).to("meta").eval()
+    for members in declared.values():
+        branch = _branch(model, members)
+        if branch is not None:
+            parent, _, child = branch.rpartition(".")
+            delattr(traced.get_submodule(parent), child)
+    with torch.enable_grad():
+        x = torch.zeros(1, *model.input_shape, device="meta")
+        return traced, tp.DependencyGraph().build_dependency(traced, x)
+
+
+def _coupled_members(names: Mapping[nn.Module, str], graph: Any, norm: nn.Module) -> tuple[Member, ...]:
+    import torch_pruning as tp
+
+    assert isinstance(norm, nn.BatchNorm2d)
+    group = graph.get_pruning_group(norm, tp.prune_batchnorm_out_channels, list(range(norm.num_features)))
+    return _members(group, norm.num_features, graph, names)
+
+
+def _members(group: Any, width: int, graph: Any, names: Mapping[nn.Module, str]) -> tuple[Member, ...]:
     members: dict[Member, None] = {}
-    for dependency, indices in group:  # type: ignore[attr-defined]
+    for dependency, indices in group:
         module = dependency.target.module
         if not any(True for _ in module.parameters(recurse=False)):
             continue
@@ -104,7 +125,7 @@ def _members(group: object, width: int, graph: object, names: dict[nn.Module, st
                 f"{names[module]}: its channels are coupled over a concat, split or flatten, which cannot be"
                 " pruned yet; keep it out of the importance factors"
             )
-        outgoing = graph.is_out_channel_pruning_fn(dependency.handler)  # type: ignore[attr-defined]
+        outgoing = graph.is_out_channel_pruning_fn(dependency.handler)
         for tensor, dim in _sliced_tensors(module, outgoing, names[module]):
             members[Member(names[module], tensor, dim)] = None
     return tuple(members)

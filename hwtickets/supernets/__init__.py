@@ -7,11 +7,14 @@ from typing import Any
 
 from hwtickets.errors import UsageError, unknown
 from hwtickets.supernets.base import ParallelSum, SearchingBlock, Supernet
+from hwtickets.supernets.hrnas import HRNAS, HRNASTiny
 from hwtickets.supernets.mixconv import MixConvBlock
 from hwtickets.supernets.mobile import Mobile
 
 __all__ = [
+    "HRNAS",
     "SUPERNETS",
+    "HRNASTiny",
     "MixConvBlock",
     "Mobile",
     "ParallelSum",
@@ -20,7 +23,7 @@ __all__ = [
     "build_supernet",
 ]
 
-SUPERNETS: dict[str, type[Supernet]] = {"mobile": Mobile}
+SUPERNETS: dict[str, type[Supernet]] = {"mobile": Mobile, "hrnas": HRNAS, "hrnas-tiny": HRNASTiny}
 
 
 def build_supernet(

@@ -31,6 +31,10 @@ class SearchingBlock(nn.Module):
     def importance_factors(self) -> dict[str, str]:
         """Local unit name -> local name of the batch norm that holds its importance factors."""
 
+    def declared_members(self) -> dict[str, list[tuple[str, str, int]]]:
+        """Units whose tensors the dependency graph cannot tell: (local module, tensor, dimension) of each."""
+        return {}
+
     @abstractmethod
     def describe(
         self, builder: GraphBuilder, name: str, x: Value, widths: Mapping[str, int], form: str
@@ -69,6 +73,10 @@ class Supernet(nn.Module):
 
     #: The heads that it can be built with; with more than one, `head` is one of its sizes.
     heads: tuple[str, ...] = ("classification",)
+    #: Names of the direct children that belong to the head; all the others are the trunk, which transfers.
+    head_modules: tuple[str, ...] = ()
+    #: Names of the sizes that another kind of head has others of.
+    head_sizes: tuple[str, ...] = ()
 
     input_shape: tuple[int, int, int]
     classes: int
@@ -77,6 +85,10 @@ class Supernet(nn.Module):
     @abstractmethod
     def describe(self, builder: GraphBuilder, widths: Mapping[str, int], forms: Mapping[str, str]) -> None:
         """Writes the operators of the deployed network; see `SearchingBlock.describe`."""
+
+    def in_head(self, name: str) -> bool:
+        """Whether a module, parameter or unit of a full name belongs to the head."""
+        return name.partition(".")[0] in self.head_modules
 
     def searching_blocks(self) -> Iterator[tuple[str, SearchingBlock]]:
         """Full name and module of every searching block, in execution order."""

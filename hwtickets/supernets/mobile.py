@@ -39,6 +39,8 @@ class Mobile(Supernet):
         UsageError: A size is not usable.
     """
 
+    head_modules = ("head", "pool", "dropout", "classifier")
+
     def __init__(
         self,
         input_shape: tuple[int, int, int],

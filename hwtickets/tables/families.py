@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hwtickets.space.blocks import is_block
+from hwtickets.space.blocks import is_block, is_tied
 from hwtickets.space.operators import OperatorSpec
 
 #: The channel count that a family runs over is 0 in its key, or -1 where 0 has a meaning.
@@ -36,7 +36,7 @@ def places(spec: OperatorSpec) -> list[Place]:
         return [Place(replace(spec, c_in=0, c_out=0, groups=0), spec.c_in)]
     if spec.kind in ("conv", "linear"):
         return []
-    if is_block(spec.kind):
+    if is_block(spec.kind) and not is_tied(spec.kind):
         inner = [Place(replace(spec, hidden=-1), spec.hidden)] if spec.hidden else []
         return [*inner, Place(replace(spec, c_out=0), spec.c_out), Place(replace(spec, c_in=0), spec.c_in)]
     return [Place(replace(spec, c_in=0, c_out=0), spec.c_in)]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hwtickets.errors import HwticketsError
 from hwtickets.space.operators import Operator, OperatorGraph
+from hwtickets.tables.skeleton_transformer import Array, TransformerNodes
 
 _OPSET = 18
 _IR_VERSION = 10
@@ -109,10 +110,32 @@ class _ModelWriter:
         self._chain(operator, steps, inputs, attributes)
 
     def _add(self, operator: Operator) -> None:
-        self._chain(operator, ["Add"], list(operator.inputs), {})
+        steps = ["Add", *(["Relu"] if operator.spec.activation == "relu" else [])]
+        self._chain(operator, steps, list(operator.inputs), {})
 
     def _relu(self, operator: Operator) -> None:
         self._chain(operator, ["Relu"], list(operator.inputs), {})
+
+    def _resize(self, operator: Operator) -> None:
+        sizes = np.array([1, operator.spec.c_out, *operator.spec.out_size], np.int64)
+        inputs = [operator.inputs[0], "", "", self._store(f"{operator.name}/sizes", sizes)]
+        attributes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+        self._chain(operator, ["Resize"], inputs, attributes)
+
+    def _nearest(self, operator: Operator) -> None:
+        spec = operator.spec
+        out_h, out_w = spec.out_size
+        scales = np.array([1, 1, out_h / spec.height, out_w / spec.width], np.float32)
+        inputs = [operator.inputs[0], "", self._store(f"{operator.name}/scales", scales)]
+        attributes = {
+            "mode": "nearest",
+            "coordinate_transformation_mode": "asymmetric",
+            "nearest_mode": "floor",
+        }
+        self._chain(operator, ["Resize"], inputs, attributes)
+
+    def _transformer(self, operator: Operator) -> None:
+        self._nodes += TransformerNodes(operator, self._random_weight, self._store).nodes
 
     def _concat(self, operator: Operator) -> None:
         self._chain(operator, ["Concat"], list(operator.inputs), {"axis": 1})
@@ -149,6 +172,6 @@ class _ModelWriter:
         # network's.
         return self._random.standard_normal(shape, np.float32) * np.float32(math.sqrt(2 / fan_in))
 
-    def _store(self, name: str, values: NDArray[np.float32]) -> str:
+    def _store(self, name: str, values: Array) -> str:
         self._weights.append(onnx.numpy_helper.from_array(values, name))
         return name

@@ -15,7 +15,8 @@ from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
 from hwtickets.training.ema import EMA
 from hwtickets.training.loop import TrainingLoop
-from hwtickets.training.optimizer import LearningRate, build_optimizer
+from hwtickets.training.optimizer import build_optimizer
+from hwtickets.training.schedules import LearningRate
 
 WIDTHS = {"blocks.0.k3": 16, "blocks.0.k5": 16, "blocks.1.k3": 32, "blocks.1.k5": 32}
 KEEPS = st.fixed_dictionaries(

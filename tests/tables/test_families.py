@@ -42,3 +42,13 @@ def test_depthwise_operators_of_one_kernel_are_one_family() -> None:
     (entries,) = members([*specs, other]).values()
     assert [width for width, _ in entries] == [16, 32, 48]
     assert group(specs[0]) != group(other)
+
+
+def test_what_keeps_its_channels_is_one_family() -> None:
+    resize = OperatorSpec("resize", 16, 16, height=8, width=8, out_height=32, out_width=32)
+    transformer = OperatorSpec("transformer", 24, 24, height=8, width=8)
+    for spec, width in ((resize, 16), (transformer, 24)):
+        (place,) = places(spec)
+        assert (place.width, place.family.c_in, place.family.c_out) == (width, 0, 0)
+    other = OperatorSpec("resize", 16, 16, height=8, width=8, out_height=16, out_width=16)
+    assert places(resize)[0].family != places(other)[0].family

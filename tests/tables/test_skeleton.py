@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import pytest
+import torch
+from torch.nn import functional as F
 
 from hwtickets.errors import HwticketsError
 from hwtickets.runtimes import load
 from hwtickets.space.operators import GraphBuilder, OperatorSpec
 from hwtickets.tables.sampling import Space, corner_networks
-from hwtickets.tables.skeleton import skeleton_model
+from hwtickets.tables.skeleton import random_inputs, skeleton_model
 
 
 def test_every_deployed_form_runs_and_has_the_classifiers_shape(space: Space) -> None:
@@ -44,6 +47,26 @@ def test_odd_sizes_and_strides_give_the_sizes_of_the_graph() -> None:
     builder.add("b", "add", [x, x])
     session = load(skeleton_model(builder.graph))
     assert session.run(session.random_inputs())[0].shape == (1, 5, 4, 5)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("resize", (5, 11)), ("resize", (3, 4)), ("nearest", (14, 18))])
+def test_a_resize_computes_what_training_does(kind: str, size: tuple[int, int]) -> None:
+    builder = GraphBuilder(3, 7, 9)
+    builder.resize("b", "resize", builder.graph.input, *size, kind)
+    x = random_inputs(builder.graph)
+    (actual,) = load(skeleton_model(builder.graph)).run(x)
+    mode = {"resize": "bilinear", "nearest": "nearest"}[kind]
+    expected = F.interpolate(torch.from_numpy(x["x"]), size, mode=mode)
+    np.testing.assert_allclose(actual, expected.numpy(), atol=1e-5)
+
+
+def test_a_sum_with_activation_and_an_activation_alone() -> None:
+    builder = GraphBuilder(3, 7, 9)
+    x = builder.graph.input
+    builder.relu("b", "relu", builder.add("b", "add", [x, x], "relu"))
+    inputs = random_inputs(builder.graph)
+    (actual,) = load(skeleton_model(builder.graph)).run(inputs)
+    np.testing.assert_allclose(actual, np.maximum(2 * inputs["x"], 0))
 
 
 def test_nothing_to_run_and_unknown_operators_are_refused() -> None:

@@ -18,7 +18,7 @@ from hwtickets.tables.table import LatencyTable, Row
 _COUNT = st.integers(1, 4096)
 _SPECS = st.builds(
     OperatorSpec,
-    kind=st.sampled_from(["conv", "add", "concat", "pool", "linear", "relu", "mbconv-se", "downup-2x"]),
+    kind=st.sampled_from(["conv", "add", "concat", "pool", "linear", "resize", "mbconv-se", "downup-2x"]),
     c_in=_COUNT,
     c_out=_COUNT,
     kernel=_COUNT,
@@ -30,6 +30,8 @@ _SPECS = st.builds(
     residual=st.booleans(),
     hidden=st.integers(0, 4096),
     dilation=_COUNT,
+    out_height=st.integers(0, 4096),
+    out_width=st.integers(0, 4096),
 )
 _MS = st.floats(0, 1e6, allow_nan=False)
 _ENERGY = st.none() | st.floats(0, 1e6, allow_nan=False)
