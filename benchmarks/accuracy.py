@@ -15,27 +15,20 @@ import argparse
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import common
 from benchmarks.common import Points, Table, mean_and_spread, percent
-from benchmarks.uniform import Rivals
-from hwtickets import api
+from benchmarks.searches import Searches, side_by_side
 from hwtickets.budgets import parse_budget
 from hwtickets.config import SearchConfig
-from hwtickets.deploy.bundle import read_bundle
-from hwtickets.deploy.check import measure
-from hwtickets.devices import get_device, open_bench
-from hwtickets.errors import BudgetError, UsageError
-from hwtickets.progress import Progress
+from hwtickets.errors import UsageError
 from hwtickets.sparsity.ticket import Ticket
 from hwtickets.tasks import load_dataset
 from hwtickets.tasks.classification import Classification
 
-#: Timed runs of every network in the last comparison.
-RUNS = 1500
 LABELS = {
     "dense": "dense",
     "latency": "search by latency",
@@ -58,75 +51,39 @@ class Seed:
         self, config: SearchConfig, runs: Path, points: Points, test_task: Classification | None
     ) -> None:
         self._test_task = test_task
-        self._config, self._runs, self._points = config, runs / f"seed-{config.seed}", points
+        self._config, self._points = config, points
+        self._searches = Searches(config, runs / f"seed-{config.seed}", "accuracy")
 
     def networks(self, budgets: list[str]) -> list[dict[str, Any]]:
         """One entry a network: seed, method, budget, test score and what else is known of it."""
-        dense = self._once("dense", None, lambda: self._rivals.dense())
+        dense = self._once("dense", None, self._searches.dense)
         found = [{"method": "dense", "budget": None, **dense}]
         for budget in budgets:
             searched = self._once("search", budget, partial(self._search, budget))
             found += [{"method": price, "budget": budget, **one} for price, one in searched.items()]
-            share = parse_budget("latency", budget).amount
-            uniform = self._once("uniform", budget, partial(self._uniform, share))
-            found.append({"method": "uniform", "budget": budget, **uniform})
+            uniform = self._once("uniform", budget, partial(self._uniform, budget))
+            found += [{"method": "uniform", "budget": budget, **uniform}] if uniform else []
         return self._timed(found, budgets)
 
     def _once(self, method: str, budget: str | None, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return self._points.once({"seed": self._config.seed, "method": method, "budget": budget}, measure)
 
-    @cached_property
-    def _rivals(self) -> Rivals:
-        return Rivals(self._config, self._runs / "rivals", Progress())
-
-    def _uniform(self, share: float) -> dict[str, Any]:
-        return self._rivals.uniform(share)
-
     def _search(self, budget: str) -> dict[str, Any]:
-        """Both searches; empty where the budget is below the smallest network."""
-        updates = {
-            "budgets": {"latency": budget},
-            "baseline": False,
-            "teacher": str(self._rivals.dense_ticket),
-            "compare": ["macs"],
-            "price": "latency",
-        }
-        config = self._config.model_copy(update=updates)
-        folder = self._runs / budget.replace("%", "pc")
-        progress = Progress(api.search_stages(config))
-        try:
-            report = api.search(
-                config, folder, resume=True, dry_run=False, progress=progress, command="benchmarks.accuracy"
-            )
-        except BudgetError as error:
-            progress.note(f"seed {config.seed}, {budget}: {error}")
-            return {}
-        seconds = {stage["name"]: stage["seconds"] for stage in report["stages"]}
-        bundles = {"latency": folder / "bundle", "macs": folder / "state" / "macs" / "delivered" / "bundle"}
-        return {
-            ticket["price"]: _searched(ticket, seconds, bundles[ticket["price"]])
-            for ticket in report["tickets"]
-        }
+        """Searches by both prices; empty where the budget is below the smallest network."""
+        return self._searches.search(_folder(budget), {"latency": budget}, price="latency", compare=["macs"])
+
+    def _uniform(self, budget: str) -> dict[str, Any]:
+        """The widest uniform network within the budget; marked where even the narrowest is above it."""
+        found = self._searches.search(f"uniform-{_folder(budget)}", {"latency": budget}, pipeline="uniform")
+        return {**found["latency"], "above_budget": not found["latency"]["kept"]} if found else {}
 
     def _timed(self, networks: list[dict[str, Any]], budgets: list[str]) -> list[dict[str, Any]]:
         """Adds the measured share of the dense latency, all networks timed side by side."""
         names = [f"{network['method']} {network['budget']}" for network in networks]
         bundles = {name: Path(network["bundle"]) for name, network in zip(names, networks, strict=True)}
-
-        def compare() -> dict[str, Any]:
-            image = read_bundle(bundles[names[0]]).samples.inputs[:1]
-            models = {name: read_bundle(bundle).model_path for name, bundle in bundles.items()}
-            with open_bench(get_device(self._config.device)) as bench:
-                measured = measure(models, names[0], bench, RUNS, image)
-            return {
-                name: {
-                    "p50_ms": measured.timings[name].p50_ms,
-                    **dict(zip(("median", "low", "high"), measured.ratios[name], strict=True)),
-                }
-                for name in names
-            }
-
-        shares = self._once("side by side", ",".join(budgets), compare)
+        shares = self._once(
+            "side by side", ",".join(budgets), partial(side_by_side, bundles, self._config.device)
+        )
         return [
             {"seed": self._config.seed, **network, **self._score(bundles[name]), "measured": shares[name]}
             for name, network in zip(names, networks, strict=True)
@@ -142,18 +99,8 @@ class Seed:
         return {"test": self._points.once(key, lambda: {"test": task.score(module, "test")})["test"]}
 
 
-def _searched(ticket: dict[str, Any], seconds: dict[str, float], bundle: Path) -> dict[str, Any]:
-    suffix = "" if ticket["price"] == "latency" else f" by {ticket['price']}"
-    return {
-        **ticket["accuracy"],
-        "seconds": seconds[f"search{suffix}"] + seconds[f"deliver{suffix}"],
-        "search_seconds": seconds[f"search{suffix}"],
-        "draws": len(ticket["draws"]),
-        "ratio": ticket["ratio"],
-        "macs": ticket["macs"],
-        "params": ticket["params"],
-        "bundle": str(bundle),
-    }
+def _folder(budget: str) -> str:
+    return budget.replace("%", "pc")
 
 
 def summarise(networks: list[dict[str, Any]], budgets: list[str]) -> list[dict[str, Any]]:

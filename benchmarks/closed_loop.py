@@ -28,7 +28,7 @@ BUDGETS = ("60%", "50%", "40%", "35%", "30%", "25%", "20%")
 def draw(run: Path, budget: str) -> dict[str, Any]:
     """Draws one budget; of an infeasible one only the reason is known."""
     try:
-        ticket = api.draw(run, {"latency": budget}, device=None, finetune=False, progress=Progress())
+        ticket = api.draw(run, {"latency": budget}, finetune_epochs=0, progress=Progress())
     except BudgetError as error:
         return {"reason": str(error)}
     draws = ticket["draws"]

@@ -23,7 +23,7 @@ from benchmarks.common import Points, Table, microseconds, percent
 from hwtickets.budgets import format_amount
 from hwtickets.deploy.check import measure
 from hwtickets.deploy.deployable import deployable
-from hwtickets.deploy.onnx_export import export_onnx
+from hwtickets.deploy.onnx_export import export_onnx, write_onnx
 from hwtickets.devices import DeviceProfile, get_device, open_bench
 from hwtickets.sparsity.mask import apply_masks, magnitude_masks, sparsity_of
 from hwtickets.sparsity.ticket import Ticket, ticket_hash
@@ -86,7 +86,7 @@ def _export_masked(
     """Writes the masked network as ONNX; the share of zeros among its maskable weights."""
     masked = copy.deepcopy(model)
     apply_masks(masked, magnitude_masks(masked, sparsity, layer_floor))
-    export_onnx(deployable(masked, forms), masked.input_shape, path, {})
+    write_onnx(export_onnx(deployable(masked, forms), masked.input_shape), path, {})
     return sparsity_of(masked)
 
 

@@ -14,7 +14,8 @@ from hwtickets.search.shrinking import Pricing
 from hwtickets.search.two_in_one import StepPlan, TwoInOne
 from hwtickets.training.ema import EMA
 from hwtickets.training.loop import Hook, TrainingLoop
-from hwtickets.training.optimizer import LearningRate, build_optimizer
+from hwtickets.training.optimizer import build_optimizer
+from hwtickets.training.schedules import LearningRate
 
 #: Wall time counts; processor time tells whether neighbours disturbed it.
 Clock = Literal["wall", "processor"]

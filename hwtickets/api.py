@@ -10,28 +10,44 @@ from typing import Any
 
 from hwtickets import files
 from hwtickets.config import SearchConfig, SupernetConfig, recorded_config
-from hwtickets.deploy.bundle import Bundle, read_bundle, write_bundle
-from hwtickets.deploy.check import block_times, measure, verify_bundle
-from hwtickets.devices import Check, DeviceProfile, get_device, list_devices, open_bench
+from hwtickets.devices import Check, DeviceProfile, get_device, list_devices
 from hwtickets.devices import check_device as check_profile
 from hwtickets.devices.hardware import with_sensors
-from hwtickets.errors import UsageError, unknown
+from hwtickets.errors import BudgetError, UsageError
 from hwtickets.progress import Progress
 from hwtickets.report import build_views, merge_reports
 from hwtickets.runs import RunFolder
 from hwtickets.search.job import Job, resolved
 from hwtickets.search.later_draws import draw_from_run, reports_of
 from hwtickets.search.pipeline import run_search, stages_of
-from hwtickets.search.recipes import finetune_ticket
 from hwtickets.search.space_profile import describe_space
 from hwtickets.space.space import SearchSpace
 from hwtickets.supernets import build_supernet
 from hwtickets.tables import LatencyTable, existing_table, importers, list_tables, save_table, table_folder
 from hwtickets.tables import build_table as measure_table
 from hwtickets.tables import check_table as compare_table
+from hwtickets.ticket_verbs import benchmark, export, retrain, transfer, verify
 
-FORMATS = ("onnx",)
-RECIPES = ("finetune",)
+__all__ = [
+    "benchmark",
+    "build_table",
+    "check_device",
+    "check_table",
+    "device",
+    "devices",
+    "draw",
+    "draw_each",
+    "export",
+    "import_table",
+    "profile",
+    "report",
+    "retrain",
+    "search",
+    "search_stages",
+    "table_info",
+    "transfer",
+    "verify",
+]
 
 
 def devices() -> list[DeviceProfile]:
@@ -204,19 +220,20 @@ def search(
 def draw(
     run: Path,
     budgets: Mapping[str, str],
-    finetune: bool,
+    finetune_epochs: float | None,
     progress: Progress,
     device: str | None = None,
     precision: str | None = None,
     table: Path | None = None,
     allow_other_fingerprint: bool = False,
 ) -> dict[str, Any]:
-    """Draws another ticket from a trained run; no search, only a short finetuning.
+    """Draws another ticket from a trained run; no search, only the recipe that follows the draw.
 
     Args:
         run: Folder of a finished search.
         budgets: Metric to limit.
-        finetune: Whether the ticket is trained further.
+        finetune_epochs: Passes over the training data for the ticket, 0 for none; None for as many as the
+            recipe of the run takes.
         progress: Where to report.
         device: Another device than the run's.
         precision: Of the deployed network; by default the run's, on another device that device's own.
@@ -226,6 +243,8 @@ def draw(
     Returns:
         The ticket's entry for the report, with `path`, `kept`, `measured` and `table`.
     """
+    if finetune_epochs is not None and not 0 <= finetune_epochs < math.inf:
+        raise UsageError(f"the epochs of finetuning are a number, e.g. 0.5; got {finetune_epochs:g}")
     folder = RunFolder.open(run)
     asked: dict[str, Any] = {"budgets": dict(budgets), "allow_other_fingerprint": allow_other_fingerprint}
     if device is not None and get_device(device).name != folder.config.get("device"):
@@ -234,90 +253,40 @@ def draw(
     asked |= {"table": str(table)} if table else {}
     config = recorded_config(folder.config, asked, run / "config.yaml")
     with files.FolderLock(run):
-        return draw_from_run(folder, config, finetune, progress)
+        return draw_from_run(folder, config, finetune_epochs, progress)
 
 
-def retrain(
-    ticket: Path, recipe: str, epochs: float, output_dir: Path | None, progress: Progress
-) -> dict[str, Any]:
-    """Trains a drawn ticket further.
+def draw_each(
+    run: Path,
+    devices: Sequence[str] | None,
+    budgets: Sequence[Mapping[str, str]],
+    finetune_epochs: float | None,
+    progress: Progress,
+    precision: str | None = None,
+    allow_other_fingerprint: bool = False,
+) -> list[dict[str, Any]]:
+    """Draws a ticket for each device and budget from one trained run; arguments as of `draw`.
 
-    Args:
-        ticket: Folder of the ticket.
-        recipe: "finetune".
-        epochs: Passes over the training data.
-        output_dir: Folder of the new ticket; by default beside the old one.
-        progress: Where to report.
-
-    Returns:
-        `path` of the new ticket, its hash, and the validation score before and after.
-    """
-    if recipe not in RECIPES:
-        raise unknown("recipe", recipe, RECIPES)
-    if not 0 < epochs < math.inf:
-        raise UsageError(f"the epochs of retraining are a number above 0, e.g. 2; got {epochs:g}")
-    return finetune_ticket(
-        ticket, epochs, output_dir or ticket.with_name(f"{ticket.name}-{recipe}"), progress
-    )
-
-
-def export(ticket: Path, format: str, output_dir: Path | None) -> Path:
-    """Writes a ticket as a bundle: model, description, samples, runner.
-
-    Args:
-        ticket: Folder of the ticket.
-        format: "onnx".
-        output_dir: Where to write; by default `bundle` beside the ticket.
-    """
-    if format not in FORMATS:
-        raise unknown("format", format, FORMATS)
-    return write_bundle(ticket, output_dir or ticket.with_name("bundle"))
-
-
-def verify(bundle: Path, device: str, images: int) -> dict[str, Any]:
-    """Compares a bundle on a device with PyTorch, on real validation images.
-
-    Raises:
-        NumericsError: The outputs differ by more than the precision explains.
-    """
-    opened, profile = read_bundle(bundle), get_device(device)
-    with open_bench(profile, _precision(opened, profile)) as bench:
-        numerics, accuracy = verify_bundle(opened, bench, images)
-    numerics.require_ok(opened.model_path)
-    return {**numerics.as_dict(), "accuracy_on_samples_percent": accuracy}
-
-
-def benchmark(bundle: Path, device: str, runs: int, dense: Path | None) -> dict[str, Any]:
-    """Times a bundle on a device.
-
-    Args:
-        bundle: Folder of the bundle.
-        device: Name of the device.
-        runs: Timed runs.
-        dense: Another bundle (the dense network) to be timed interleaved with it.
+    Without devices it is the run's own.
 
     Returns:
-        Percentiles in ms, the time of every block, and the ratio to `dense` with its 95 % interval.
+        What `draw` returns, device by device, each with its `device`; for a budget that is infeasible there
+        `device`, `budget_text`, `kept` (false) and `error`.
     """
-    opened, profile = read_bundle(bundle), get_device(device)
-    models = {"ticket": opened.model_path}
-    if dense is not None:
-        models["dense"] = read_bundle(dense).model_path
-    image = opened.samples.inputs[:1]
-    with open_bench(profile, _precision(opened, profile)) as bench:
-        measured = measure(models, "dense" if dense else "ticket", bench, runs, image)
-        latency = measured.timings["ticket"]
-        blocks = block_times(opened.model_path, opened.facts["forms"], bench, image, latency.p50_ms)
-    result: dict[str, Any] = {
-        "device": profile.name,
-        "latency_ms": latency.summary(),
-        "throughput_per_s": 1000 / latency.p50_ms,
-        "blocks": blocks,
-    }
-    if dense is not None:
-        result["dense_latency_ms"] = measured.timings["dense"].summary()
-        result["ratio"] = dict(zip(("median", "low", "high"), measured.ratios["ticket"], strict=True))
-    return result
+
+    def one(device: str, asked: Mapping[str, str]) -> dict[str, Any]:
+        named = {"device": device, "budget_text": ", ".join(asked.values())}
+        try:
+            ticket = draw(
+                run, asked, finetune_epochs, progress, device, precision, None, allow_other_fingerprint
+            )
+        except BudgetError as error:
+            progress.note(f"{device}: {error}")
+            return {**named, "kept": False, "error": str(error)}
+        return {**named, **ticket}
+
+    names = [get_device(name).name for name in devices or [RunFolder.open(run).config["device"]]]
+    return [one(name, asked) for name in names for asked in budgets]
 
 
 def report(runs: list[Path], output_dir: Path | None) -> Path:
@@ -333,12 +302,6 @@ def report(runs: list[Path], output_dir: Path | None) -> Path:
     folders = [RunFolder.open(run) for run in runs]
     merged = merge_reports([report for folder in folders for report in reports_of(folder)])
     return build_views(merged, output_dir or folders[0].report_dir).html
-
-
-def _precision(bundle: Bundle, device: DeviceProfile) -> str:
-    """What a bundle is run at: its own precision, or what the device builds from it."""
-    own: str = bundle.facts["precision"]
-    return own if own in device.precisions else device.precisions[0]
 
 
 def _space(supernet: SupernetConfig, input_shape: tuple[int, int, int], classes: int) -> SearchSpace:

@@ -15,6 +15,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import ErrorDetails
 
@@ -22,9 +23,19 @@ from hwtickets.budgets import METRICS, parse_budget
 from hwtickets.errors import HwticketsError, UsageError, unknown
 from hwtickets.files import read_text
 from hwtickets.resources import resource_dir
+from hwtickets.sparsity.names import PatternName
 from hwtickets.tasks.settings import TaskSettings
 
-Recipe = Literal["distill", "finetune"]
+PipelineName = Literal[
+    "two-in-one",
+    "search-then-prune",
+    "prune-only",
+    "search-only",
+    "uniform",
+    "random",
+    "shuffled-mask",
+]
+Recipe = Literal["distill", "finetune", "none", "rewind", "scratch"]
 Pixels = Annotated[int, Field(ge=8)]
 Resolution = Annotated[tuple[Pixels, Pixels], BeforeValidator(lambda given: _sides(given))]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -54,9 +65,12 @@ class SearchConfig(_Config):
         supernet: The network that is searched.
         device: The device whose latency counts.
         precision: The precision of the deployed network; if not given, the device's own.
+        pipeline: The way to the ticket: search and pruning at once (two-in-one), one after the other
+            (search-then-prune), one alone (search-only, prune-only), or what they must beat: uniform or
+            random widths trained from scratch, and a shuffled mask.
         table: Folder of the latency table; None for the one that belongs to device and supernet.
         allow_other_fingerprint: Use a table also where the device is not as it was measured.
-        budgets: Metric to limit, e.g. {"latency": "40%"}; all must hold.
+        budgets: Metric to limit, e.g. {"latency": "40%"}; all must hold. At least one, but for prune-only.
         price: What the penalty of training is priced by.
         epochs: Passes over the training data.
         batch_size: Images a step.
@@ -64,16 +78,27 @@ class SearchConfig(_Config):
         weight_decay: L2 penalty of the weights.
         label_smoothing: Share of the label spread over all classes.
         seed: Of everything random.
-        sparsity: Share of the weights masked unstructured.
-        reactivation: Whether masked weights may come back after a pruning step.
+        sparsity: Share of the weights masked besides.
+        mask_pattern: How masked weights lie: unstructured, n:m such as "2:4", block-ROWSxCOLUMNS, or channel,
+            which is what the draw removes, without masks.
+        mask_importance: What a single weight's value is measured by.
+        mask_scope: Whether one threshold holds for all layers, or each loses the same share.
+        prune_schedule: How the sparsity rises: steps-of-X, cubic, one-shot, or the sparsities themselves.
+        prune_from: Share of the search after which weights are pruned first.
+        prune_to: Share of the search after which weights are pruned last.
+        reactivation: When masked weights may come back: never (none), when the supernet is cut (at-shrink),
+            or at once until the next pruning (after-prune).
         floor: Channels every block keeps in at least one branch; 0: a block may vanish.
-        layer_floor: Share of the weights that an unstructured mask leaves in every layer.
+        layer_floor: Share of its weights that masks leave in every layer.
         baseline: Whether the dense network is trained, for comparison and as a teacher.
         finetune_share: Share of `epochs` spent on the drawn ticket.
         finetune_rate: Peak learning rate of that, as a share of `learning_rate`.
         teacher: Folder of the ticket that teaches; None for this run's dense network.
-        recipe: How the drawn ticket is trained: on the data alone (finetune), or with a teacher beside it
-            (distill); None for distill where there is a teacher.
+        recipe: What is done with the drawn ticket: nothing (none); training on the data alone (finetune) or
+            with a teacher beside it (distill); its training anew from the weights that its channels had early
+            in the search (rewind) or from new random ones (scratch). None for distill where there is a
+            teacher, else finetune.
+        rewind_to: Share of the search after which the weights to rewind to are kept; 0: the untrained ones.
         distill_share: Of the teacher in the loss.
         distill_temperature: Softens the outputs of ticket and teacher.
         shrinks: How often the supernet is shrunk on the way to the budget.
@@ -82,6 +107,15 @@ class SearchConfig(_Config):
         compare: Other prices that are searched with, for comparison.
         max_draws: Draws of the closed loop.
         tolerance: How far under the budget a ticket may stay, as a share.
+        optimizer: What updates the weights; see `training.optimizer`.
+        optimizer_eps: Added under the gradients' mean size; None for the optimizer's own.
+        schedule: How the learning rate goes; see `training.schedules`.
+        warmup_epochs: Passes over which the rate rises to its peak; None for the schedule's own.
+        milestones: Passes after which the multi-step schedule divides the rate by ten.
+        accelerator: What trains: auto takes a CUDA GPU where there is one.
+        train_precision: Of the arithmetic of training; weights stay fp32. Not that of the deployed network.
+        accumulate: In how many parts each batch is computed, for less memory.
+        sync_batchnorm: Whether several processes share the batch norms' statistics while training.
         threads: CPU threads of training; None for torch's own choice.
     """
 
@@ -91,9 +125,10 @@ class SearchConfig(_Config):
     supernet: SupernetConfig = SupernetConfig()
     device: str = "cpu"
     precision: str = "fp32"
+    pipeline: PipelineName = "two-in-one"
     table: str | None = None
     allow_other_fingerprint: bool = False
-    budgets: dict[str, str] = Field(min_length=1)
+    budgets: dict[str, str] = {}
     price: Literal["latency", "macs"] = "latency"
     epochs: float = Field(8, gt=0)
     batch_size: int = Field(64, ge=2)
@@ -102,7 +137,13 @@ class SearchConfig(_Config):
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**63)
     sparsity: float = Field(0.0, ge=0, lt=1)
-    reactivation: Literal["none", "after-prune"] = "after-prune"
+    mask_pattern: PatternName = "unstructured"
+    mask_importance: Literal["magnitude", "random", "snip", "grasp", "synflow"] = "magnitude"
+    mask_scope: Literal["global", "layer"] = "global"
+    prune_schedule: str | list[float] = "steps-of-0.1"
+    prune_from: Share = 0.3
+    prune_to: Share = 0.9
+    reactivation: Literal["none", "at-shrink", "after-prune"] = "after-prune"
     floor: int = Field(0, ge=0)
     layer_floor: Share = 0.05
     baseline: bool = True
@@ -110,6 +151,7 @@ class SearchConfig(_Config):
     finetune_rate: float = Field(1.0, gt=0)
     teacher: str | None = None
     recipe: Recipe | None = Field(None, validate_default=True)
+    rewind_to: float = Field(0.05, ge=0, lt=0.2)
     distill_share: Share = 0.5
     distill_temperature: float = Field(4.0, gt=0)
     shrinks: int = Field(8, ge=0)
@@ -118,6 +160,15 @@ class SearchConfig(_Config):
     compare: list[Literal["macs"]] = []
     max_draws: int = Field(5, ge=1)
     tolerance: Share = 0.03
+    optimizer: Literal["sgd", "rmsprop", "adam", "adamw"] = "sgd"
+    optimizer_eps: float | None = Field(None, gt=0)
+    schedule: Literal["cosine", "exponential", "one-cycle", "multi-step"] = "cosine"
+    warmup_epochs: float | None = Field(None, ge=0)
+    milestones: list[Annotated[float, Field(gt=0)]] = []
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    train_precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    accumulate: int = Field(1, ge=1)
+    sync_batchnorm: bool = True
     threads: int | None = Field(None, ge=1)
 
     def task_settings(self) -> TaskSettings:
@@ -131,6 +182,24 @@ class SearchConfig(_Config):
         if recipe == "distill" and not taught:
             raise ValueError("distill needs a teacher: train the dense network, or name a ticket")
         return recipe or ("distill" if taught else "finetune")
+
+    @model_validator(mode="after")
+    def _prunable(self) -> SearchConfig:
+        from hwtickets.search.schedules import prune_sparsities
+        from hwtickets.sparsity.patterns import build_granularity
+
+        build_granularity(self.mask_pattern).check(self.sparsity, self.layer_floor)
+        prune_sparsities(self.prune_schedule, self.sparsity)
+        if self.prune_from > self.prune_to:
+            raise UsageError(f"prune_from {self.prune_from} lies after prune_to {self.prune_to}")
+        return self
+
+    @model_validator(mode="after")
+    def _fitting(self) -> SearchConfig:
+        from hwtickets.recipes.pipelines import check_pipeline
+
+        check_pipeline(self)
+        return self
 
     @field_validator("budgets")
     @classmethod
@@ -156,6 +225,11 @@ def load_config(file: Path | None, overrides: Mapping[str, Any]) -> SearchConfig
     values = {} if file is None else _spelled_out(read_yaml(file, "configuration"))
     where = "" if file is None else f" in {file}"
     return _checked(SearchConfig, _merged(values, overrides), where)
+
+
+def checked_config(values: Mapping[str, Any]) -> SearchConfig:
+    """The configuration of plain values; errors as in `load_config`."""
+    return _checked(SearchConfig, values, "")
 
 
 def recorded_config(values: Mapping[str, Any], overrides: Mapping[str, Any], file: Path) -> SearchConfig:
@@ -247,8 +321,6 @@ def _first_fault(model: type[BaseModel], fault: ErrorDetails, where: str) -> Usa
     key = ".".join(str(part) for part in place)
     if fault["type"] == "extra_forbidden":
         return unknown("key", key, _siblings(model, place), where)
-    if place == ("budgets",) and fault["type"] in ("missing", "too_short"):
-        return UsageError(f"no budget is given{where}; add one, e.g. --latency 8ms or --latency 40%")
     return UsageError(f"'{key}'{where} is not right: {fault['msg']} (given: {fault['input']!r})")
 
 

@@ -12,6 +12,9 @@ from hwtickets.config import read_yaml
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.files import append_jsonl, read_json, read_jsonl, write_json, write_text, writing
 
+#: Settings that say what computes and not what is learnt: a resumed run may have others.
+HOW = frozenset({"accelerator", "accumulate", "threads"})
+
 
 class RunFolder:
     """The layout of a run folder; every write of it survives a kill.
@@ -27,7 +30,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: dict[str, Any], resume: bool = False) -> RunFolder:
-        """Makes the folder, or goes on in one that holds a run of the same configuration.
+        """Makes the folder, or goes on in one that holds a run of the same configuration, but for `HOW`.
 
         Raises:
             UsageError: The folder holds something else, a run of other settings, or `resume` was not asked.
@@ -46,6 +49,9 @@ class RunFolder:
             )
         asked = yaml.safe_load(text)
         changed = sorted(key for key in {*asked, *run.config} if asked.get(key) != run.config.get(key))
+        if changed and HOW.issuperset(changed):
+            write_text(path / "config.yaml", text)
+            return cls(path, asked)
         if changed:
             raise UsageError(
                 f"{path} was begun with other settings ({', '.join(changed)}); "

@@ -50,6 +50,15 @@ def test_the_folders_of_a_run_are_there_when_they_are_asked_for(tmp_path: Path) 
     assert all(folder.is_dir() for folder in folders)
 
 
+def test_what_computes_may_change_when_a_run_is_gone_on_with(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path, {**_CONFIG, "accumulate": 1}).record(seed=3)
+    run = RunFolder.create(tmp_path, {**_CONFIG, "accumulate": 4}, resume=True)
+    assert run.config["accumulate"] == 4 == RunFolder.open(tmp_path).config["accumulate"]
+    assert run.read_record() == {"seed": 3}
+    with pytest.raises(UsageError, match=r"other settings \(accumulate, seed\)"):
+        RunFolder.create(tmp_path, {**_CONFIG, "accumulate": 2, "seed": 9}, resume=True)
+
+
 def test_a_run_is_gone_on_with_only_if_asked_and_unchanged(tmp_path: Path) -> None:
     with FolderLock(tmp_path):
         RunFolder.create(tmp_path, _CONFIG).record(seed=3)

@@ -106,7 +106,12 @@ def check(name: _Name, as_json: options.Json = False) -> None:
 
 def _facts(device: DeviceProfile) -> dict[str, str]:
     """The profile in words, each fact with where it comes from."""
-    none = {"sensors": "none known", "dla_cores": "not known", "sparse_tensor_cores": "not known"}
+    none = {
+        "sensors": "none known",
+        "dla_cores": "not known",
+        "sparse_tensor_cores": "not known",
+        "sparse_patterns": "none measured to be faster",
+    }
     facts = {"name": device.name, "description": device.description, "reached": device.reached}
     for key, value in plain(device).items():
         if key in (*facts, "connection", "host", "sources") or (key == "python" and not device.host):

@@ -1,9 +1,11 @@
-"""`hwtickets draw`: another ticket from a run that is trained."""
+"""`hwtickets draw`: other tickets from a run that is trained."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,36 +27,81 @@ def run(
     size: options.Size = None,
     params: options.Params = None,
     energy: options.Energy = None,
-    device: Annotated[str | None, typer.Option(help="Another device than that of the run.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Another device than that of the run, or several: a,b.")
+    ] = None,
     precision: options.Precision = None,
     table: options.Table = None,
     allow_other_fingerprint: options.OtherFingerprint = False,
     finetune: Annotated[
-        bool, typer.Option(help="Train the drawn ticket as long as the search finetuned its own.")
+        bool, typer.Option(help="Apply the recipe of the search to the drawn ticket, as long as there.")
     ] = True,
+    finetune_epochs: Annotated[
+        float | None, typer.Option(help="Passes over the training data for it, instead of as long as there.")
+    ] = None,
     config: options.File = None,
     as_json: options.Json = False,
 ) -> None:
-    """Draw another ticket from a trained run: no search, at most a finetuning."""
+    """Draw another ticket from a trained run, or one for each device and budget (25%,40%): no search."""
     from hwtickets.progress import Progress
 
     given = {"latency": latency, "macs": macs, "size": size, "params": params, "energy": energy}
-    budgets = {metric: text for metric, text in given.items() if text is not None}
-    if not budgets:
-        raise UsageError("no budget is given; add one, e.g. --latency 8ms or --latency 25%")
-    for metric, text in budgets.items():
-        parse_budget(metric, text)
+    budgets = _budgets({metric: text for metric, text in given.items() if text is not None})
+    epochs = _epochs(finetune, finetune_epochs)
+    devices = [name for name in (device or "").split(",") if name]
     with interruptible():
         from hwtickets import api
 
-        ticket = api.draw(
-            run, budgets, finetune, Progress(), device, precision, table, allow_other_fingerprint
-        )
-    print_json(ticket) if as_json else print_fields(
-        {key: value for key, value in ticket.items() if key not in ("blocks", "units")}
-    )
-    if not ticket["kept"]:
+        if len(devices) <= 1 and len(budgets) == 1:
+            tickets = [
+                api.draw(
+                    run, budgets[0], epochs, Progress(), device, precision, table, allow_other_fingerprint
+                )
+            ]
+        else:
+            if table is not None:
+                raise UsageError("a table belongs to one device and one draw; leave --table out")
+            tickets = api.draw_each(
+                run, devices or None, budgets, epochs, Progress(), precision, allow_other_fingerprint
+            )
+    _show(tickets, as_json)
+    _judge(tickets, run, budgets)
+
+
+def _budgets(given: Mapping[str, str]) -> list[dict[str, str]]:
+    """All combinations of the budgets that are separated by commas."""
+    if not given:
+        raise UsageError("no budget is given; add one, e.g. --latency 8ms or --latency 25%")
+    texts = {metric: text.split(",") for metric, text in given.items()}
+    for metric, text in ((metric, text) for metric, several in texts.items() for text in several):
+        parse_budget(metric, text)
+    return [dict(zip(texts, chosen, strict=True)) for chosen in itertools.product(*texts.values())]
+
+
+def _epochs(finetune: bool, epochs: float | None) -> float | None:
+    if finetune:
+        return epochs
+    if epochs is not None:
+        raise UsageError("--no-finetune and --finetune-epochs exclude each other; leave one out")
+    return 0.0
+
+
+def _show(tickets: Sequence[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(tickets[0] if len(tickets) == 1 else {"tickets": tickets})
+        return
+    for number, ticket in enumerate(tickets):
+        if number:
+            print()
+        print_fields({key: value for key, value in ticket.items() if key not in ("blocks", "units")})
+
+
+def _judge(tickets: Sequence[dict[str, Any]], run: Path, budgets: Sequence[Mapping[str, str]]) -> None:
+    """Ends with an error if a budget was missed, or if nobody has measured whether it was."""
+    for ticket in (ticket for ticket in tickets if not ticket["kept"]):
+        if "error" in ticket:
+            raise BudgetError(f"{ticket['device']}, {ticket['budget_text']}: {ticket['error']}")
         known = "measured" if ticket["measured"] else "predicted"
         raise BudgetError(f"no ticket kept the budget as {known}; the nearest one is in {ticket['path']}")
-    if not ticket["measured"]:
-        raise not_measured(ticket["table"], f"hwtickets draw {run}", budgets)
+    for ticket in (ticket for ticket in tickets if not ticket["measured"]):
+        raise not_measured(ticket["table"], f"hwtickets draw {run}", budgets[0])

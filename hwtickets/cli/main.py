@@ -21,9 +21,11 @@ from hwtickets.cli import (
     retrain,
     search,
     table,
+    transfer,
     verify,
 )
 from hwtickets.errors import HwticketsError, UsageError, nearest
+from hwtickets.training.torchrun import helps, several
 
 # The base of every error of parsing; where typer keeps it depends on typer's version.
 _ParseError: Any = typer.BadParameter.__base__
@@ -54,7 +56,7 @@ def _hwtickets(
         raise typer.Exit(2)
 
 
-for _verb in (demo, profile, search, draw, retrain, export, verify, benchmark, report):
+for _verb in (demo, profile, search, draw, retrain, transfer, export, verify, benchmark, report):
     app.command(_verb.NAME, epilog=f"Example: {_verb.EXAMPLE}")(_verb.run)
 app.add_typer(devices.app, name="devices")
 app.add_typer(table.app, name="table")
@@ -69,7 +71,28 @@ def main() -> None:
     # (measured: a first draw of 0.4 s took 20 s). Elsewhere torch itself may compute with OpenBLAS.
     if platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run_or_help(sys.argv[1:]))
+
+
+def run_or_help(arguments: list[str]) -> int:
+    """Runs one command line; under torchrun the first process does, and the others help it train.
+
+    Args:
+        arguments: Without the name of the program.
+
+    Returns:
+        As `run` does.
+    """
+    if helps():
+        from hwtickets.training.worker import serve
+
+        return serve()
+    code = run(arguments)
+    if several():
+        from hwtickets.training.processes import dismiss
+
+        dismiss()
+    return code
 
 
 def run(arguments: list[str]) -> int:

@@ -70,11 +70,16 @@ OtherFingerprint = Annotated[
         help="Use a table although device, JetPack, power mode or runtime are not as it was measured.",
     ),
 ]
-Task = Annotated[str | None, typer.Option(help="What is learnt (default: classification).")]
+Task = Annotated[
+    str | None,
+    typer.Option(help="What is learnt: classification, segmentation or keypoints (default: the first)."),
+]
 Data = Annotated[
     str | None,
     typer.Option(
-        help="fashion-mnist-small, fashion-mnist:DIR, cifar10:DIR or folder:DIR (default: the first)."
+        help="fashion-mnist-small (the default), fashion-mnist:DIR, cifar10:DIR, folder:DIR; for"
+        " segmentation camvid:DIR, cityscapes:DIR, ade20k:DIR, masks:DIR; for keypoints coco:DIR,"
+        " coco-file:JSON, figures[:N]."
     ),
 ]
 OutputDir = Annotated[
@@ -137,9 +142,13 @@ def _size(text: str) -> tuple[str, Any]:
     key, found, value = text.partition("=")
     if not found or not key.strip():
         raise UsageError(f"'--set {text}' is not KEY=VALUE; write it as --set expand_ratio=4")
+    name = key.strip().replace("-", "_")
     try:
-        return key.strip().replace("-", "_"), json.loads(value)
+        return name, json.loads(value)
     except ValueError:
+        if value.isidentifier():
+            return name, value
         raise UsageError(
-            f"'--set {text}': the value is not a number or a list; write it as --set kernel_sizes=[3,5]"
+            f"'--set {text}': the value is not a number, a word or a list; write it as"
+            " --set kernel_sizes=[3,5]"
         ) from None

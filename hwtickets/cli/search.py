@@ -35,6 +35,13 @@ def run(
     supernet: options.Supernet = None,
     sizes: options.Sizes = None,
     precision: options.Precision = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            help="The way to the ticket: two-in-one, search-then-prune, prune-only, search-only, uniform,"
+            " random or shuffled-mask (default: two-in-one)."
+        ),
+    ] = None,
     table: options.Table = None,
     allow_other_fingerprint: options.OtherFingerprint = False,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training data (default: 8).")] = None,
@@ -44,11 +51,13 @@ def run(
         str | None, typer.Option(help="What training is priced by: latency or macs (default: latency).")
     ] = None,
     sparsity: Annotated[
-        float | None, typer.Option(help="Share of the weights masked besides, unstructured (default: 0).")
+        float | None, typer.Option(help="Share of the weights masked besides (default: 0).")
     ] = None,
     reactivation: Annotated[
         str | None,
-        typer.Option(help="Masked weights may come back: after-prune or none (default: after-prune)."),
+        typer.Option(
+            help="When masked weights may come back: after-prune, at-shrink or none (default: after-prune)."
+        ),
     ] = None,
     compare: Annotated[
         list[str] | None, typer.Option(help="Another price to search with, for comparison: macs.")
@@ -76,6 +85,7 @@ def run(
         data=data,
         resolution=resolution,
         precision=precision,
+        pipeline=pipeline,
         table=None if table is None else str(table),
         allow_other_fingerprint=allow_other_fingerprint or None,
         epochs=epochs,

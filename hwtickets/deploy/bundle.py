@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from hwtickets import __version__, files
 from hwtickets.deploy.deployable import deployable
 from hwtickets.deploy.numerics import TOLERANCES
-from hwtickets.deploy.onnx_export import OPSET, export_onnx
+from hwtickets.deploy.onnx_export import OPSET, export_onnx, write_onnx
+from hwtickets.deploy.precision import Fp32, Precision
 from hwtickets.deploy.samples import Samples, read_samples
 from hwtickets.errors import HwticketsError
 from hwtickets.resources import resource_dir
 from hwtickets.sparsity.ticket import Ticket, ticket_hash
-
-#: Of the exported network; runtimes that compute in another one build it from this.
-BUNDLE_PRECISION = "fp32"
 
 
 @dataclass(frozen=True)
@@ -46,12 +44,14 @@ class Bundle:
         return self.folder / "model.onnx"
 
 
-def write_bundle(ticket_folder: Path, folder: Path) -> Path:
+def write_bundle(ticket_folder: Path, folder: Path, precision: Precision | None = None) -> Path:
     """Exports a saved ticket.
 
     Args:
         ticket_folder: `ticket.json`, `weights.safetensors`, `samples.npz`.
         folder: Where to write; existing files of a bundle are replaced one by one.
+        precision: Of the network; as trained (fp32) if not given. Runtimes that compute in another one build
+            it from that.
 
     Returns:
         The bundle's folder.
@@ -60,6 +60,9 @@ def write_bundle(ticket_folder: Path, folder: Path) -> Path:
     samples, _ = read_samples(ticket_folder / "samples.npz")
     module = ticket.module()
     architecture = ticket.architecture
+    precision = precision or Fp32()
+    exact = export_onnx(deployable(module, architecture.forms), architecture.input_shape)
+    model, conversion = precision.converted(exact)
     with files.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     expected = samples.outputs_of(module)
@@ -71,14 +74,15 @@ def write_bundle(ticket_folder: Path, folder: Path) -> Path:
         "preprocessing": ticket.task["preprocessing"],
         "input": {"name": "x", "shape": [1, *architecture.input_shape], "type": "float32"},
         "output": {"name": "y", "shape": [1, *expected.shape[1:]], "type": "float32"},
-        "precision": BUNDLE_PRECISION,
+        "precision": precision.name,
+        **({"conversion": conversion} if conversion else {}),
         "opset": OPSET,
         "forms": architecture.forms,
         "hwtickets": __version__,
     }
     metadata = {"hwtickets.ticket": facts["ticket"], "hwtickets.model": json.dumps(facts)}
     model_path = folder / "model.onnx"
-    export_onnx(deployable(module, architecture.forms), architecture.input_shape, model_path, metadata)
+    write_onnx(model, model_path, metadata)
     samples.save(folder / "samples.npz", expected=expected)
     _copy_kit(folder)
     files.write_json(folder / "model.json", {**facts, "onnx_sha256": files.sha256_of(model_path)})

@@ -21,16 +21,12 @@ OPSET = 18
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
-def export_onnx(
-    model: nn.Module, input_shape: tuple[int, int, int], path: Path, metadata: Mapping[str, str]
-) -> None:
-    """Writes a network as ONNX, batch 1, input "x", output "y".
+def export_onnx(model: nn.Module, input_shape: tuple[int, int, int]) -> bytes:
+    """A network as serialized ONNX, batch 1, input "x", output "y".
 
     Args:
         model: A deployable network.
         input_shape: Channels, height and width (pixels) of one input.
-        path: The file to write.
-        metadata: Texts that travel inside the model.
 
     Raises:
         HwticketsError: The exporter wrote another opset than asked for (it does so without failing).
@@ -45,6 +41,19 @@ def export_onnx(
         raise HwticketsError(
             f"ONNX export: the exporter wrote opset {opset} instead of {OPSET}; pin another torch"
         )
+    serialized: bytes = proto.SerializeToString()
+    return serialized
+
+
+def write_onnx(model: bytes, path: Path, metadata: Mapping[str, str]) -> None:
+    """Checks a serialized network and writes it as one file.
+
+    Args:
+        model: Serialized ONNX.
+        path: The file to write.
+        metadata: Texts that travel inside the model; they replace what others left there.
+    """
+    proto = onnx.load_model_from_string(model)
     del proto.metadata_props[:]
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=value)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator, model_validator
 
 from hwtickets.devices.ssh.destination import checked_destination
 from hwtickets.errors import UsageError
+from hwtickets.sparsity.names import PatternName
 
 
 def _host(text: str) -> str:
@@ -35,6 +36,8 @@ class DeviceProfile(BaseModel):
         sensors: Sensors of power or energy; empty where none is known of.
         dla_cores: Deep-learning accelerators beside the GPU; None where that is not known.
         sparse_tensor_cores: Whether 2:4 sparse weights can run faster; None where that is not known.
+        sparse_patterns: Patterns of masked weights that were measured to run faster, e.g. ["2:4"]; where none
+            was, no latency is credited to masks.
         sources: Where these facts come from, by field.
     """
 
@@ -52,7 +55,18 @@ class DeviceProfile(BaseModel):
     sensors: tuple[str, ...] = ()
     dla_cores: int | None = None
     sparse_tensor_cores: bool | None = None
+    sparse_patterns: tuple[PatternName, ...] = ()
     sources: dict[str, str] = {}
+
+    @field_validator("sparse_patterns")
+    @classmethod
+    def _known(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        from hwtickets.sparsity.patterns import build_granularity
+
+        try:
+            return tuple(build_granularity(pattern).name for pattern in patterns)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
 
     @model_validator(mode="after")
     def _reachable(self) -> DeviceProfile:

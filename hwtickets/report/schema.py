@@ -146,7 +146,7 @@ class Dense(Part):
 
 
 class Ticket(Dense):
-    """A drawn subnet; `sparsity` is a share 0..1."""
+    """A drawn subnet; `sparsity` is a share 0..1, `pattern` that of its masks, if it has any."""
 
     id: Text
     label: Text
@@ -156,6 +156,7 @@ class Ticket(Dense):
     ratio: Ratio | None = None
     compressed_bytes: Count | None = None
     sparsity: Annotated[float, Field(ge=0, le=1)] | None = None
+    pattern: str = ""
     units: list[Unit] = []
     draws: list[Draw] = []
     verify: Verification | None = None

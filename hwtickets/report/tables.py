@@ -233,7 +233,8 @@ def _compressed(ticket: Ticket | None) -> str:
     stored = (
         f", {amount('size', ticket.compressed_bytes)} packed" if ticket.compressed_bytes is not None else ""
     )
-    return f"{100 * ticket.sparsity:.0f} % zeros{stored}"
+    pattern = f" ({ticket.pattern})" if ticket.pattern else ""
+    return f"{100 * ticket.sparsity:.0f} % zeros{pattern}{stored}"
 
 
 def _kept(units: Sequence[Unit]) -> Cell:

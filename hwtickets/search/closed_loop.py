@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
-from hwtickets.search.draw import draw_within
-from hwtickets.search.space_profile import repriced
+from hwtickets.search.draw import Drawer
 from hwtickets.sparsity.allocation import Allocation
-from hwtickets.sparsity.choices import PricedSpace
-from hwtickets.sparsity.importance import Scores
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,8 @@ class LoopResult:
 
 
 def close_loop(
-    priced: PricedSpace,
-    scores: Scores,
+    drawer: Drawer,
     limits: Mapping[str, float],
-    price: str,
     measure: Callable[[int, Allocation], float],
     report: Callable[[Draw], None],
     max_draws: int = 5,
@@ -69,10 +64,8 @@ def close_loop(
     """Draws until the budget holds on the device.
 
     Args:
-        priced: Choices and prices, latencies corrected as far as is known.
-        scores: Importance of the channels that are left.
+        drawer: Draws by prices whose latencies are corrected as far as is known.
         limits: Budgets by metric; "latency" in ms must be among them.
-        price: Metric that the draw pays in.
         measure: Exports and measures a drawn network, given the number of the draw: latency in ms.
         report: Called with every turn.
         max_draws: Turns at most.
@@ -85,10 +78,7 @@ def close_loop(
     correction, aim = 1.0, 1 - tolerance / 2
     turns: list[tuple[Draw, Allocation]] = []
     for index in range(1, max_draws + 1):
-        corrected = repriced(priced, correction)
-        # Where the corrected prices say that nothing fits, the smallest network is the nearest one.
-        aimed_ms = max(aim * limit_ms, corrected.smallest("latency"))
-        drawn = draw_within(corrected, scores, {**limits, "latency": aimed_ms}, price)
+        drawn = drawer(correction, {**limits, "latency": aim * limit_ms})
         seen = next((draw for draw, network in turns if network.widths == drawn.widths), None)
         if seen is not None and seen.kept:
             break

@@ -1,4 +1,4 @@
-"""Delivering a ticket: the closed loop, finetuning, export, verification and the final measurement."""
+"""Delivering a ticket: the closed loop, the recipe, export, verification and the final measurement."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from typing import Any
 from hwtickets import files
 from hwtickets.deploy.bundle import read_bundle, save_and_export
 from hwtickets.deploy.samples import Samples
+from hwtickets.recipes.drawers import drawer_of
+from hwtickets.recipes.finish import Places, finish
+from hwtickets.recipes.origins import as_text
+from hwtickets.recipes.work import Record
 from hwtickets.runs import RunFolder
 from hwtickets.search.closed_loop import Draw, LoopResult, close_loop
 from hwtickets.search.dense import dense_model
-from hwtickets.search.draw import draw_within
-from hwtickets.search.finetuning import finetune
 from hwtickets.search.gauge import Gauge
 from hwtickets.search.job import Job
+from hwtickets.search.masking import mask_record
 from hwtickets.search.points import DrawPoint
 from hwtickets.search.predicted_gauge import PredictedGauge
 from hwtickets.search.shrinking import Pricing
 from hwtickets.search.space_profile import SpaceProfile
 from hwtickets.search.tickets import CutNetwork, as_ticket, cut
 from hwtickets.sparsity.allocation import Allocation
-from hwtickets.sparsity.choices import PricedSpace, price_space
 from hwtickets.sparsity.mask import sparsity_of
 from hwtickets.tables import LatencyTable
 
@@ -43,18 +45,20 @@ class Order:
         point: Where to draw from.
         profile: Costs of the dense network.
         table: The latency table behind the prices.
+        state: State folder of the search.
         folder: Gets `ticket/`, `bundle/` and `delivery.json`.
         suffix: Appended to the names of the stages, e.g. " by macs".
-        finetune: Whether the drawn network is trained further.
+        steps: Training steps of the drawn network; None for those of the recipe.
     """
 
     pricing: Pricing
     point: DrawPoint
     profile: SpaceProfile
     table: LatencyTable
+    state: Path
     folder: Path
     suffix: str = ""
-    finetune: bool = True
+    steps: int | None = None
 
 
 class Delivery:
@@ -71,9 +75,10 @@ class Delivery:
         self._draws: list[dict[str, Any]] = []
         self._samples = Samples.of(job.task)
         self._gauge = _gauge(run, job, order, self._samples)
+        self._drawer = drawer_of(job, order.pricing, order.point)
 
     def deliver(self) -> dict[str, Any]:
-        """Draws, measures, finetunes; again if the finetuned ticket misses the budget and draws are left.
+        """Draws, measures, applies the recipe; again if the ticket then misses the budget and draws are left.
 
         Returns:
             The ticket's entry for the report, also written to `delivery.json`.
@@ -86,12 +91,9 @@ class Delivery:
         if path.exists():
             return dict(files.read_json(path, "delivery"))
         pricing = order.pricing
-        priced = price_space(
-            pricing.space, pricing.costs, pricing.alignment, order.point.widths, pricing.floor
-        )
         limits = dict(pricing.limits)
         while True:
-            network = self._draw(priced, limits)
+            network = self._draw(limits)
             entry = self._finish(network)
             left = job.config.max_draws - len(self._draws)
             if entry["kept"] or left <= 0 or "latency" not in limits:
@@ -100,17 +102,15 @@ class Delivery:
         files.write_json(path, entry)
         return entry
 
-    def _draw(self, priced: PricedSpace, limits: dict[str, float]) -> Allocation:
+    def _draw(self, limits: dict[str, float]) -> Allocation:
         order, config = self._order, self._job.config
         with self._job.progress.stage(f"draw{order.suffix}"):
             if "latency" not in limits:
-                return draw_within(priced, order.point.scores, limits, order.pricing.price)
+                return self._drawer(1.0, limits)
             left = config.max_draws - len(self._draws)
             result: LoopResult = close_loop(
-                priced,
-                order.point.scores,
+                self._drawer,
                 limits,
-                order.pricing.price,
                 self._measure_drawn,
                 self._report_draw,
                 left,
@@ -158,7 +158,7 @@ class Delivery:
 
     def _export_draw(self, network: CutNetwork) -> Path:
         folder = self._order.folder / "draw"
-        self._save(network, folder)
+        self._save(network, folder, None)
         return folder / "bundle" / "model.onnx"
 
     def _is_candidate(self, candidate: dict[str, Any], drawn: Allocation) -> bool:
@@ -176,18 +176,16 @@ class Delivery:
         return self._order.folder.relative_to(self._run.path).as_posix()
 
     def _cut(self, drawn: Allocation) -> CutNetwork:
-        job = self._job
-        return cut(self._order.point, drawn, job.space, job.config.supernet, job.task)
+        job, config = self._job, self._job.config
+        return cut(self._order.point, drawn, job.space, config.supernet, job.task, config.mask_pattern)
 
     def _finish(self, drawn: Allocation) -> dict[str, Any]:
-        """Finetunes, saves, verifies and measures; the report entry of the result."""
+        """Applies the recipe, saves, verifies and measures; the report entry of the result."""
         order, job, progress = self._order, self._job, self._job.progress
         network = self._cut(drawn)
-        before = job.task.score(network.model, "validation")
-        if order.finetune:
-            self._finetune(network)
+        record = self._apply_recipe(network)
         with progress.stage(f"{LAST_STAGE[self._gauge.measures]}{order.suffix}"):
-            identity = self._save(network, order.folder)
+            identity = self._save(network, order.folder, record)
             bundle = read_bundle(order.folder / "bundle")
             devices = order.folder / "devices"
             shown = self._gauge.examine(drawn, bundle, FINAL_RUNS, devices / job.device.name)
@@ -196,8 +194,9 @@ class Delivery:
                 **shown,
                 "id": identity,
                 "kept": shown["budget_ms"] <= limit_ms,
-                "validation": job.task.score(network.model, "validation"),
-                "before_finetune": before,
+                "validation": record.score_after,
+                "before_finetune": record.score_before,
+                "steps": record.steps,
                 "macs": drawn.costs["macs"],
                 "params": sum(parameter.numel() for parameter in network.model.parameters()),
                 "size_bytes": bundle.model_path.stat().st_size,
@@ -209,15 +208,15 @@ class Delivery:
                 "draws": self._draws,
             }
 
-    def _finetune(self, network: CutNetwork) -> None:
+    def _apply_recipe(self, network: CutNetwork) -> Record:
         order = self._order
         name = files.sha256_of(repr(sorted(network.drawn.widths.items())).encode())[:12]
-        checkpoint = order.folder / f"finetune-{name}.safetensors"
-        dense = self._run.state / "dense" / "ticket"
-        finetune(self._job, network, dense, checkpoint, f"finetune{order.suffix}")
+        places = Places(order.state, self._run.state / "dense" / "ticket", order.folder / name)
+        return finish(self._job, network, places, order.steps, order.suffix)
 
-    def _save(self, network: CutNetwork, folder: Path) -> str:
+    def _save(self, network: CutNetwork, folder: Path, record: Record | None) -> str:
         order, job, drawn = self._order, self._job, network.drawn
+        parent = {"run": self._run.path.name, "point": order.point.index, "step": order.point.step}
         provenance = {
             "importance": job.config.importance,
             "price": order.pricing.price,
@@ -225,7 +224,14 @@ class Delivery:
             "limits": order.pricing.limits,
             "costs": drawn.costs,
             "value": drawn.value,
-            "parent": {"run": self._run.path.name, "point": order.point.index, "step": order.point.step},
+            "parent": parent,
+            "drawn": {
+                **parent,
+                "state": order.state.relative_to(self._run.path).as_posix(),
+                "channels": as_text(network.channels),
+            },
+            **(record.as_dict() if record else {}),
+            "masks": mask_record(job.config, job.device, network.model),
             "config": job.config.model_dump(mode="json"),
             "seed": job.config.seed,
             "device": dict(self._gauge.fingerprint),

@@ -12,8 +12,8 @@ from hwtickets.search.job import Job
 from hwtickets.search.tickets import as_ticket
 from hwtickets.sparsity.allocation import Allocation
 from hwtickets.tables.skeleton import skeleton_model
-from hwtickets.training.optimizer import LearningRate
 from hwtickets.training.plain import PlainTraining, train_plain
+from hwtickets.training.schedules import schedule_of
 
 STAGE = "dense network"
 
@@ -30,14 +30,8 @@ def train_dense(run: RunFolder, job: Job, forms: dict[str, str]) -> None:
         return
     model = job.supernet()
     config, steps = job.config, job.plan.total
-    training = PlainTraining(
-        LearningRate(config.learning_rate, steps),
-        0,
-        steps,
-        config.weight_decay,
-        config.ema_decay,
-        config.seed,
-    )
+    rate = schedule_of(config, job.task.steps_per_epoch, 0, steps)
+    training = PlainTraining.of(config, rate, 0, steps)
     with job.progress.stage(STAGE, total=steps, unit="step") as shown:
         train_plain(model, job.task, training, {}, run.state / "dense.safetensors", shown.advance)
     drawn = Allocation(job.space.dense(), forms, {}, 1.0)

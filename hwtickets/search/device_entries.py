@@ -7,7 +7,8 @@ from typing import Any
 
 from hwtickets.budgets import format_amount
 from hwtickets.costs import LatencyCost, why_no_energy
-from hwtickets.deploy.bundle import BUNDLE_PRECISION
+from hwtickets.costs.credit import credit_note
+from hwtickets.deploy.precision import Fp32
 from hwtickets.search.job import Job
 from hwtickets.search.space_profile import SpaceProfile
 from hwtickets.tables import LatencyTable
@@ -45,7 +46,7 @@ def device_entries(
         "budgets": [_budget_entry(metric, job, limits[metric], own) for metric in job.budgets],
         "dense": _dense_on_device(job, table, profile, own),
         "table": {"name": table.name, "rows": len(table.rows), "error": dict(table.error)},
-        "notes": _notes(job, table, measured),
+        "notes": [*_notes(job, table, measured), *_notes_on_masks(job, own)],
     }
 
 
@@ -77,11 +78,17 @@ def _notes(job: Job, table: LatencyTable, measured: bool) -> list[str]:
     """What must be said with every figure of the device."""
     device, precision = job.device, job.config.precision
     known = [] if measured else _notes_on_prediction(device.name, table)
-    if device.runtime in _BUILDERS and precision != BUNDLE_PRECISION:
-        return [*known, f"The bundle is {BUNDLE_PRECISION}; TensorRT builds {precision} from it."]
+    if device.runtime in _BUILDERS and precision != Fp32.name:
+        return [*known, f"The bundle is {Fp32.name}; TensorRT builds {precision} from it."]
     if device.runtime not in (*_BUILDERS, "onnxruntime"):
         return [*known, f"The bundle is ONNX; the latencies are of {device.runtime} at {precision}."]
     return known
+
+
+def _notes_on_masks(job: Job, own: Mapping[str, Any]) -> list[str]:
+    if not job.config.sparsity:
+        return []
+    return [credit_note(job.config.mask_pattern, own["sparsity"], job.device)]
 
 
 def _notes_on_prediction(device: str, table: LatencyTable) -> list[str]:

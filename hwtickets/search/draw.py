@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hwtickets.errors import BudgetError
 from hwtickets.sparsity.allocation import Allocation, allocate
 from hwtickets.sparsity.choices import PricedSpace
 from hwtickets.sparsity.importance import Scores
+
+#: Draws a network, given what predicted latencies have to be multiplied by, and the limits by metric. Where
+#: nothing keeps the limit of latencies, it draws the nearest network.
+Drawer = Callable[[float, Mapping[str, float]], Allocation]
 
 
 def draw_within(priced: PricedSpace, scores: Scores, limits: Mapping[str, float], price: str) -> Allocation:

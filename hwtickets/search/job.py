@@ -114,5 +114,14 @@ def versions() -> dict[str, str]:
     import importlib.metadata
     import platform
 
-    names = ("hwtickets", "torch", "onnx", "onnxruntime", "numpy", "scipy", "torch-pruning")
+    names = (
+        "hwtickets",
+        "torch",
+        "onnx",
+        "onnxruntime",
+        "numpy",
+        "scipy",
+        "torch-pruning",
+        "lightning-fabric",
+    )
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in names}}

@@ -13,18 +13,19 @@ from hwtickets.runs import RunFolder
 from hwtickets.search.delivery import Delivery, Order
 from hwtickets.search.device_entries import device_entries
 from hwtickets.search.job import Job
-from hwtickets.search.pipeline import prepare
-from hwtickets.search.points import smallest_point_above
+from hwtickets.search.pipeline import point_of, prepare
 from hwtickets.search.summary import ticket_entry
 
 
-def draw_from_run(run: RunFolder, config: SearchConfig, finetune: bool, progress: Progress) -> dict[str, Any]:
-    """Draws, finetunes and measures another ticket of a finished search.
+def draw_from_run(
+    run: RunFolder, config: SearchConfig, epochs: float | None, progress: Progress
+) -> dict[str, Any]:
+    """Draws another ticket of a finished search, applies the run's recipe to it and measures it.
 
     Args:
         run: The run folder, locked by the caller.
         config: The run's configuration with the new budgets and device.
-        finetune: Whether the ticket is trained further.
+        epochs: Passes over the training data for the ticket; None for as many as the recipe takes.
         progress: Where to report.
 
     Returns:
@@ -37,10 +38,12 @@ def draw_from_run(run: RunFolder, config: SearchConfig, finetune: bool, progress
     job = Job.prepare(config, progress)
     prepared = prepare(job)
     pricing = prepared.pricing(job, config.price)
-    point = smallest_point_above(run.state / config.price, prepared.limits, pricing.costs_of)
+    state = run.state / config.price
+    point = point_of(job, pricing, state, prepared.limits, pricing.costs_of)
     folder = run.path / "draws" / _folder_name(run, job)
     (folder / "delivery.json").unlink(missing_ok=True)
-    order = Order(pricing, point, prepared.profile, prepared.table, folder, finetune=finetune)
+    steps = None if epochs is None else round(epochs * job.task.steps_per_epoch)
+    order = Order(pricing, point, prepared.profile, prepared.table, state, folder, steps=steps)
     entry = Delivery(run, job, order).deliver()
     latency = LatencyCost(prepared.table, prepared.profile.correction)
     shown = ticket_entry(entry, config.price, "ticket", job, latency, folder, test=False)

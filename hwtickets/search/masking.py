@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from hwtickets.sparsity.mask import Masks, apply_masks, magnitude_masks
+from hwtickets.config import SearchConfig
+from hwtickets.costs.credit import credits_latency
+from hwtickets.devices.profile import DeviceProfile
+from hwtickets.search.schedules import even_shares, prune_sparsities
+from hwtickets.sparsity.mask import Masks, apply_masks, sparsity_of
+from hwtickets.sparsity.patterns import build_granularity
+from hwtickets.sparsity.pruner import Pruner
+from hwtickets.sparsity.weight_importance import Evidence
+from hwtickets.supernets.base import Supernet
+from hwtickets.tasks.parts import load_part
 from hwtickets.training.loop import Hook, TrainingLoop
+
+#: Training batches that weights are scored on at an event, where their importance needs data.
+SCORING_BATCHES = 4
 
 
 class ProgressiveMasks(Hook):
     """Raises the sparsity event by event.
 
-    At an event the smallest weights of the whole network are set to zero. With reactivation "after-prune"
-    they are free again until the next event and start again from zero; with "none" they stay zero. After the
-    last event they always stay zero. Shrinking cuts masks along and never resets them. Source: SuperTickets
-    (ECCV 2022), progressive pruning and iterative reactivation (3.3); the published code resets masks as a
-    side effect of shrinking and never sets pruned weights to zero.
+    At an event the least important weights are set to zero. When they may come back is the reactivation:
+
+    - "none": never; every mask lies within the one before.
+    - "at-shrink": when the supernet is cut the next time; what the published code does as a side effect.
+    - "after-prune": at once, until the next event; the paper's iterative reactivation.
+
+    A reactivated weight starts again from zero (in the published code: from its old value, since that never
+    sets weights to zero). After the last event no weight comes back. A cut takes masks along and mends the
+    pattern. Source: SuperTickets (ECCV 2022), progressive pruning and iterative reactivation (3.3).
 
     Args:
         sparsities: Share of weights removed at each event, ascending.
-        reactivation: "after-prune" or "none".
-        layer_floor: Share of its weights that every layer keeps at least.
+        reactivation: "none", "at-shrink" or "after-prune".
+        pruner: Chooses the masks.
 
     Attributes:
         masks: Masks in force by weight name; cut along when channels are removed.
@@ -31,9 +49,9 @@ class ProgressiveMasks(Hook):
     name = "masks"
     event = "prune"
 
-    def __init__(self, sparsities: list[float], reactivation: str, layer_floor: float) -> None:
+    def __init__(self, sparsities: Sequence[float], reactivation: str, pruner: Pruner) -> None:
         self.masks: Masks = {}
-        self._sparsities, self._reactivation, self._layer_floor = sparsities, reactivation, layer_floor
+        self._sparsities, self._reactivation, self._pruner = list(sparsities), reactivation, pruner
         self._done = 0
 
     def after_step(self, loop: TrainingLoop) -> None:
@@ -43,15 +61,31 @@ class ProgressiveMasks(Hook):
 
     def on_trigger(self, loop: TrainingLoop, event: str) -> None:
         """Prunes to the next sparsity."""
-        if event != self.event or self._done == len(self._sparsities):
+        if event != self.event or self._finished:
             return
-        masks = magnitude_masks(loop.model, self._sparsities[self._done], self._layer_floor)
+        masks = self._pruner.masks(_evidence(loop), self._sparsities[self._done], self.masks)
         self._done += 1
         apply_masks(loop.model, masks)
-        last = self._done == len(self._sparsities)
-        if last or self._reactivation == "none":
-            self.masks.clear()
-            self.masks.update(masks)
+        reopened = self._reactivation == "after-prune" and not self._finished
+        self.masks = {} if reopened else masks
+
+    def after_cut(self, model: Supernet) -> None:
+        """Mends or reopens the masks after channels were removed from network and masks."""
+        if self._reactivation == "at-shrink" and not self._finished:
+            self.masks = {}
+            return
+        self.masks = self._pruner.granularity.repaired(model, self.masks)
+        apply_masks(model, self.masks)
+
+    def of_ticket(self, loop: TrainingLoop) -> Masks:
+        """Masks of a ticket that is drawn now: at the last sparsity, whatever is in force until then."""
+        if self._finished:
+            return dict(self.masks)
+        return self._pruner.masks(_evidence(loop), self._sparsities[-1], self.masks)
+
+    @property
+    def _finished(self) -> bool:
+        return self._done == len(self._sparsities)
 
     def tensors(self) -> dict[str, Tensor]:
         """The masks in force."""
@@ -63,6 +97,68 @@ class ProgressiveMasks(Hook):
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Goes on from saved masks."""
-        self.masks.clear()
-        self.masks.update({name: tensor.bool() for name, tensor in tensors.items()})
+        self.masks = {name: tensor.bool() for name, tensor in tensors.items()}
         self._done = facts["done"]
+
+
+def pruner_of(config: SearchConfig) -> Pruner:
+    """What a configuration chooses masks by.
+
+    Raises:
+        UsageError: A name is unknown.
+    """
+    return Pruner.of(config.mask_pattern, config.mask_importance, config.mask_scope, config.layer_floor)
+
+
+def prune_events(config: SearchConfig, steps: int) -> dict[int, float]:
+    """Sparsities by the number of finished steps; of events that fall on one step, the last one stays.
+
+    A pattern with a share of its own has that share at every event.
+
+    Args:
+        config: The configuration; without `sparsity` there are no events.
+        steps: Steps of the search.
+
+    Raises:
+        UsageError: The schedule is unknown or does not end at the sparsity.
+    """
+    sparsities = prune_sparsities(config.prune_schedule, config.sparsity)
+    shares = even_shares(config.prune_from, config.prune_to, len(sparsities))
+    own = build_granularity(config.mask_pattern).share
+    at = [max(1, round(share * steps)) for share in shares]
+    return {step: own or sparsity for step, sparsity in zip(at, sparsities, strict=True)}
+
+
+def mask_record(config: SearchConfig, device: DeviceProfile, model: Supernet) -> dict[str, Any]:
+    """What a ticket remembers of its masks; empty where it has none.
+
+    Args:
+        config: Says how they were chosen.
+        device: The device that the ticket was drawn for.
+        model: The masked network.
+
+    Returns:
+        `pattern`, `zeros` (share of the convolutions' weights), `dense` (how many layers cannot take the
+        pattern, by reason), `latency_credited` (whether the device runs the pattern faster).
+    """
+    if not config.sparsity:
+        return {}
+    reasons = build_granularity(config.mask_pattern).excluded(model).values()
+    return {
+        "pattern": config.mask_pattern,
+        "zeros": sparsity_of(model),
+        "dense": dict(Counter(reasons)),
+        "latency_credited": credits_latency(config.mask_pattern, device),
+    }
+
+
+def _evidence(loop: TrainingLoop) -> Evidence:
+    """The network as it is now, and the batches that it is trained on next, in as many parts as there."""
+    parts = loop.accelerator.parts
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(loop.step, loop.step + SCORING_BATCHES):
+            for part in range(parts):
+                yield load_part(loop.lessons, step, part, parts)
+
+    return Evidence(loop.model, batches, loop.lessons.loss, loop.seed * 1_000_003 + loop.step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,15 @@ from hwtickets.costs import LatencyCost
 from hwtickets.devices import device_fingerprint, get_device
 from hwtickets.errors import BudgetError
 from hwtickets.progress import Progress
+from hwtickets.recipes.drawers import untrained_point
+from hwtickets.recipes.finish import recipe_of
+from hwtickets.recipes.pipelines import PIPELINES
+from hwtickets.recipes.recipe import STAGE_NAMES
 from hwtickets.runs import RunFolder
 from hwtickets.search.delivery import LAST_STAGE, Delivery, Order
 from hwtickets.search.dense import train_dense
 from hwtickets.search.job import Job, versions
-from hwtickets.search.points import smallest_point_above
+from hwtickets.search.points import DrawPoint, smallest_point_above
 from hwtickets.search.shrinking import Pricing, ShrinkEvent
 from hwtickets.search.space_profile import SpaceProfile, all_costs, profile_space
 from hwtickets.search.summary import summarise
@@ -28,18 +32,8 @@ from hwtickets.search.two_in_one import TwoInOne
 from hwtickets.sparsity.allocation import infeasible
 from hwtickets.tables import LatencyTable, load_table, save_table
 
-#: Stages that `Progress` counts, in order; a comparison adds its own two.
-STAGES = (
-    "data",
-    "latency table",
-    "profile",
-    "dense network",
-    "search",
-    "draw",
-    "finetune",
-    "measure",
-    "report",
-)
+#: Stages that come before the search, in order.
+STAGES = ("data", "latency table", "profile", "dense network")
 
 
 @dataclass(frozen=True)
@@ -65,19 +59,26 @@ class Prepared:
     def pricing(self, job: Job, price: str) -> Pricing:
         """Prices corrected to the device's present speed."""
         costs = all_costs(LatencyCost(self.table, self.profile.correction))
-        paid = price if price != "latency" or "latency" in self.limits else next(iter(self.limits))
+        paid = price if price != "latency" or "latency" in self.limits else next(iter(self.limits), price)
         return Pricing(job.space, costs, self.limits, paid, job.device.alignment, job.config.floor)
 
 
 def stages_of(config: SearchConfig) -> list[str]:
     """Names of the stages of a run, for the progress display."""
     last = LAST_STAGE[get_device(config.device).measurable]
-    names = [name for name in STAGES if config.baseline or name != "dense network"]
-    names[names.index("measure")] = last
-    for price in config.compare:
-        place = names.index("report")
-        names[place:place] = [f"{stage} by {price}" for stage in ("search", "draw", "finetune", last)]
-    return names
+    search = ["search"] if PIPELINES[config.pipeline].searches else []
+    training = STAGE_NAMES.get(recipe_of(config))
+    own = [*search, "draw", *([training] if training else []), last]
+    names = [*STAGES[: 3 + config.baseline], *own]
+    for price in compared_prices(config):
+        names += [f"{stage} by {price}" for stage in own]
+    return [*names, "report"]
+
+
+def compared_prices(config: SearchConfig) -> list[str]:
+    """Other prices that are searched with; pipelines that draw by no value have nothing to price."""
+    valued = PIPELINES[config.pipeline].network == "valued"
+    return [price for price in config.compare if price != config.price] if valued else []
 
 
 def prepare(job: Job) -> Prepared:
@@ -128,7 +129,10 @@ def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command
     entries: dict[str, dict[str, Any]] = {
         config.price: _search_and_deliver(run, job, prepared, config.price, run.path, "")
     }
-    for price in (price for price in config.compare if price != config.price):
+    prices = compared_prices(config)
+    if config.compare and PIPELINES[config.pipeline].network != "valued":
+        progress.note(f"no comparison of prices: pipeline {config.pipeline} draws by none")
+    for price in prices:
         try:
             entries[price] = _search_and_deliver(
                 run, job, prepared, price, run.state / price / "delivered", f" by {price}"
@@ -162,14 +166,31 @@ def _search_and_deliver(
     with files.writing(state):
         state.mkdir(parents=True, exist_ok=True)
     pricing = prepared.pricing(job, price)
-    with _timed(run, f"search{suffix}"):
-        _train(run, job, pricing, state, f"search{suffix}")
+    if PIPELINES[job.config.pipeline].searches:
+        with _timed(run, f"search{suffix}"):
+            _train(run, job, pricing, state, f"search{suffix}")
     with _timed(run, f"deliver{suffix}"):
         own = {metric: limit for metric, limit in prepared.limits.items() if metric == pricing.price}
-        point = smallest_point_above(state, own)
+        point = point_of(job, pricing, state, own)
         return Delivery(
-            run, job, Order(pricing, point, prepared.profile, prepared.table, folder, suffix)
+            run, job, Order(pricing, point, prepared.profile, prepared.table, state, folder, suffix)
         ).deliver()
+
+
+def point_of(
+    job: Job,
+    pricing: Pricing,
+    state: Path,
+    limits: Mapping[str, float],
+    costs_of: Callable[[dict[str, int]], Mapping[str, float]] | None = None,
+) -> DrawPoint:
+    """Where the pipeline of a job draws from: a point of its search, or the untrained supernet.
+
+    Args and errors as of `smallest_point_above`.
+    """
+    if PIPELINES[job.config.pipeline].searches:
+        return smallest_point_above(state, limits, costs_of)
+    return untrained_point(job, pricing)
 
 
 def _train(run: RunFolder, job: Job, pricing: Pricing, state: Path, stage: str) -> None:
@@ -179,7 +200,8 @@ def _train(run: RunFolder, job: Job, pricing: Pricing, state: Path, stage: str) 
     def note(event: ShrinkEvent) -> None:
         run.event("shrink", stage=stage, price=pricing.price, loss=search.loop.loss, **vars(event))
 
-    search = TwoInOne(job.supernet(), job.task, pricing, job.config, job.plan, state, note)
+    config = PIPELINES[job.config.pipeline].searched(job.config)
+    search = TwoInOne(job.supernet(), job.task, pricing, config, job.plan, state, note)
     search.resume()
     with job.progress.stage(stage, total=job.plan.search, unit="step", done=search.loop.step) as shown:
         search.run(shown.advance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ class DrawPoint:
         index: 1 is before the first shrink; the last one is the end of the search.
         step: Steps it was trained for.
         weights: Averaged weights (EMA) by state-dict name.
-        masks: Unstructured masks in force.
+        masks: Masks of a ticket that is drawn from it, at the last sparsity of the search.
         scores: Importance of its channels by unit.
         widths: Its channels by unit; 0 where a branch is gone.
         costs: Its predicted cost by metric when it was kept.
+        origins: Which channel of the supernet each of its channels was, by unit.
     """
 
     index: int
@@ -38,12 +39,14 @@ class DrawPoint:
     scores: Scores
     widths: dict[str, int]
     costs: dict[str, float]
+    origins: dict[str, Tensor] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Writes `point-NN.safetensors`, replaced as a whole."""
         tensors = {f"weights/{name}": tensor for name, tensor in self.weights.items()}
         tensors |= {f"masks/{name}": tensor for name, tensor in self.masks.items()}
         tensors |= {f"scores/{name}": tensor for name, tensor in self.scores.items()}
+        tensors |= {f"origins/{name}": tensor for name, tensor in self.origins.items()}
         facts = {"index": self.index, "step": self.step, "widths": self.widths, "costs": self.costs}
         contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         files.write_tensors(
@@ -58,7 +61,8 @@ def load_point(path: Path) -> DrawPoint:
         facts: dict[str, Any] = json.loads(metadata["facts"])
         masks = {name: mask.bool() for name, mask in section(tensors, "masks").items()}
         parts = section(tensors, "weights"), masks, section(tensors, "scores")
-        return DrawPoint(facts["index"], facts["step"], *parts, facts["widths"], facts["costs"])
+        origins = section(tensors, "origins")
+        return DrawPoint(facts["index"], facts["step"], *parts, facts["widths"], facts["costs"], origins)
     except (KeyError, ValueError, TypeError) as error:
         raise HwticketsError(f"{path}: not a draw point of hwtickets; search again") from error
 

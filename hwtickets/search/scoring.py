@@ -35,8 +35,8 @@ class ScoreGatherer(Hook):
         self._count += 1
 
     def mean(self) -> Scores:
-        """Average scores by unit."""
-        return {name: total / self._count for name, total in self._totals.items()}
+        """Average scores by unit, on the CPU, where tickets are drawn."""
+        return {name: total.cpu() / self._count for name, total in self._totals.items()}
 
     def reset(self) -> None:
         """Forgets everything; the channels were renumbered or the weights have moved on."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hwtickets.costs.additive import AdditiveCost
+from hwtickets.recipes.origins import Origins
 from hwtickets.search.draw import draw_within
 from hwtickets.search.masking import ProgressiveMasks
 from hwtickets.search.penalty import PricedPenalty
@@ -82,7 +83,8 @@ class ProgressiveShrink(Hook):
         scores: Importance since the last event.
         penalty: Gets new prices; its strength follows the limit.
         ema: Cut along.
-        masks: Cut along.
+        masks: Cut along and mended.
+        origins: Cut along.
         before: Called with the scores before each cut (to keep a point that larger budgets can be drawn
         from). after: Called with what happened.
     """
@@ -98,11 +100,12 @@ class ProgressiveShrink(Hook):
         penalty: PricedPenalty,
         ema: EMA,
         masks: ProgressiveMasks,
+        origins: Origins,
         before: Callable[[TrainingLoop, int, Scores], None],
         after: Callable[[ShrinkEvent], None],
     ) -> None:
         self._pricing, self._schedule, self._scores = pricing, schedule, scores
-        self._penalty, self._ema, self._masks = penalty, ema, masks
+        self._penalty, self._ema, self._masks, self._origins = penalty, ema, masks, origins
         self._before, self._after = before, after
         self._done = 0
 
@@ -126,8 +129,9 @@ class ProgressiveShrink(Hook):
         priced = price_space(pricing.space, pricing.costs, pricing.alignment, widths, pricing.floor)
         drawn = draw_within(priced, scores, limits, pricing.price)
         kept = {name: torch.from_numpy(index) for name, index in best_channels(scores, drawn.widths).items()}
-        companions = [self._ema.shadow, self._masks.masks]
+        companions = [self._ema.shadow, self._masks.masks, self._origins.named]
         keep_channels(loop.model, units.values(), kept, loop.optimizer, companions)
+        self._masks.after_cut(loop.model)
         loop.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._scores.reset()
         self.refresh_prices(drawn.widths)

@@ -57,7 +57,7 @@ def summarise(
     return {
         **shared,
         "schema": 1,
-        "title": f"{job.space.name} on {job.device.name}: {budget_text(job)}",
+        "title": f"{job.space.name} on {job.device.name}: {budget_text(job) or job.config.pipeline}",
         "created": time.strftime("%Y-%m-%d %H:%M:%S"),
         "task": {
             "name": job.task.name,
@@ -99,7 +99,7 @@ def ticket_entry(
         test: Whether to score it on the test data.
     """
     copied = ("id", "latency_ms", "ratio", "macs", "params", "size_bytes", "compressed_bytes", "sparsity")
-    label = f"{budget_text(job)} ticket" if role == "ticket" else f"priced by {_PRICE_NAMES[price]}"
+    label = _ticket_label(job) if role == "ticket" else f"priced by {_PRICE_NAMES[price]}"
     speed = entry["speed"]
     return {
         **{key: entry[key] for key in copied},
@@ -107,6 +107,7 @@ def ticket_entry(
         "role": role,
         "price": price,
         "budget_text": budget_text(job),
+        "pattern": job.config.mask_pattern if job.config.sparsity else "",
         "predicted_ms": speed * entry["predicted_ms"],
         "predicted_error_ms": speed * latency.predict_ms(job.space.graph(entry["widths"], entry["forms"]))[1],
         "accuracy": {
@@ -122,6 +123,12 @@ def ticket_entry(
             for key in ("max_abs_error", "max_rel_error", "top1_agreement", "images")
         },
     }
+
+
+def _ticket_label(job: Job) -> str:
+    pipeline = job.config.pipeline
+    named = "" if pipeline == "two-in-one" else pipeline
+    return " ".join(part for part in (budget_text(job), named, "ticket") if part)
 
 
 def _at_speed(draw: Mapping[str, Any], speed: float) -> dict[str, Any]:

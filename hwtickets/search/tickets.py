@@ -9,11 +9,13 @@ from typing import Any
 import torch
 
 from hwtickets.config import SupernetConfig
+from hwtickets.recipes.origins import narrowed
 from hwtickets.search.points import DrawPoint
 from hwtickets.space.slicing import keep_channels, resize
 from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.allocation import Allocation, best_channels
 from hwtickets.sparsity.mask import Masks, apply_masks
+from hwtickets.sparsity.patterns import build_granularity
 from hwtickets.sparsity.ticket import Architecture, Ticket
 from hwtickets.supernets import build_supernet
 from hwtickets.supernets.base import Supernet
@@ -27,17 +29,24 @@ class CutNetwork:
 
     Attributes:
         model: The network; batch norms recalibrated.
-        masks: Unstructured masks, cut along.
+        masks: Weights that stay zero, cut along.
         drawn: Widths, forms and predicted costs.
+        channels: Which channel of the supernet each of its channels was, by unit.
     """
 
     model: Supernet
     masks: Masks
     drawn: Allocation
+    channels: dict[str, torch.Tensor]
 
 
 def cut(
-    point: DrawPoint, drawn: Allocation, space: SearchSpace, supernet: SupernetConfig, task: Task
+    point: DrawPoint,
+    drawn: Allocation,
+    space: SearchSpace,
+    supernet: SupernetConfig,
+    task: Task,
+    pattern: str,
 ) -> CutNetwork:
     """Cuts the most important channels out of a draw point.
 
@@ -47,6 +56,7 @@ def cut(
         space: The search space.
         supernet: Name and sizes of the supernet.
         task: Gives the batches for the batch-norm statistics.
+        pattern: That of the masks, which a cut tears apart and which is mended.
     """
     units = space.units.values()
     model = build_supernet(supernet.name, task.input_shape, task.num_outputs, supernet.sizes, task.head)
@@ -57,10 +67,11 @@ def cut(
         name: torch.from_numpy(index) for name, index in best_channels(point.scores, drawn.widths).items()
     }
     keep_channels(model, units, kept, companions=[masks])
+    masks = build_granularity(pattern).repaired(model, masks)
     apply_masks(model, masks)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     recalibrate(model, (task.calibration_batch(index) for index in range(10)))
-    return CutNetwork(model.eval(), masks, drawn)
+    return CutNetwork(model.eval(), masks, drawn, narrowed(point.origins, kept))
 
 
 def as_ticket(

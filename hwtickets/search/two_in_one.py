@@ -14,28 +14,31 @@ from typing import Any
 import torch
 
 from hwtickets.config import SearchConfig
+from hwtickets.recipes.early import EarlyWeights
+from hwtickets.recipes.origins import Origins
 from hwtickets.search.controller import BudgetController
-from hwtickets.search.masking import ProgressiveMasks
+from hwtickets.search.masking import ProgressiveMasks, prune_events, pruner_of
 from hwtickets.search.penalty import PricedPenalty
 from hwtickets.search.points import DrawPoint
-from hwtickets.search.schedules import ShrinkSchedule, even_shares, sparsity_steps
+from hwtickets.search.schedules import ShrinkSchedule, even_shares
 from hwtickets.search.scoring import ScoreGatherer
 from hwtickets.search.shrinking import Pricing, ProgressiveShrink, ShrinkEvent
 from hwtickets.space.slicing import present_widths, resize
 from hwtickets.sparsity.importance import Scores, build_importance, measure_scores
-from hwtickets.sparsity.mask import apply_masks
+from hwtickets.sparsity.mask import Masks, apply_masks
 from hwtickets.supernets.base import Supernet
+from hwtickets.tasks.parts import load_part
 from hwtickets.tasks.task import Task
 from hwtickets.training.batchnorm import recalibrate
 from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore_loop
+from hwtickets.training.compute import Compute
 from hwtickets.training.ema import EMA
 from hwtickets.training.loop import TrainingLoop, every_share
-from hwtickets.training.optimizer import LearningRate, build_optimizer
+from hwtickets.training.optimizer import Optimizer, build_optimizer
+from hwtickets.training.schedules import schedule_of
 
 #: Shares of the search between which the shrinks lie: after a warm-up, and early enough to settle afterwards.
 FIRST_SHRINK, LAST_SHRINK = 0.2, 0.8
-#: Shares of the search between which weights are pruned.
-FIRST_PRUNE, LAST_PRUNE = 0.3, 0.9
 #: Training batches that scores and batch-norm statistics are taken from at the end.
 SCORING_BATCHES, CALIBRATION_BATCHES = 16, 10
 
@@ -57,6 +60,10 @@ class StepPlan:
         """The plan of a configuration on a task."""
         total = max(4, round(config.epochs * task.steps_per_epoch))
         return StepPlan(max(2, round(total * (1 - config.finetune_share))), total)
+
+    def early(self, share: float) -> int:
+        """Finished steps at a share of the search; 0 only for 0."""
+        return max(1, round(share * self.search)) if share else 0
 
 
 class TwoInOne:
@@ -88,35 +95,46 @@ class TwoInOne:
         self._ema = EMA(config.ema_decay)
         self._importance = build_importance(config.importance)
         self._scores = ScoreGatherer(units, self._importance)
-        steps = sparsity_steps(config.sparsity)
-        self._masks = ProgressiveMasks(steps, config.reactivation, config.layer_floor)
-        first_strength = 0.1 / (config.learning_rate * plan.search)
+        self._origins = Origins(units.values())
+        pruning = prune_events(config, plan.search)
+        self._masks = ProgressiveMasks(list(pruning.values()), config.reactivation, pruner_of(config))
+        # Without a budget there is nothing to pull the scales down for.
+        first_strength = 0.1 / (config.learning_rate * plan.search) if pricing.limits else 0.0
         self._penalty = PricedPenalty(
             units, BudgetController(first_strength), max(1, round(FIRST_SHRINK * plan.search))
         )
         schedule = ShrinkSchedule(pricing.costs_of(pricing.space.dense()), pricing.limits, config.shrinks)
         self._shrink = ProgressiveShrink(
-            pricing, schedule, self._scores, self._penalty, self._ema, self._masks, self._keep_point, report
+            pricing,
+            schedule,
+            self._scores,
+            self._penalty,
+            self._ema,
+            self._masks,
+            self._origins,
+            self._keep_point,
+            report,
         )
         triggers = {
             ProgressiveShrink.event: every_share(
                 even_shares(FIRST_SHRINK, LAST_SHRINK, config.shrinks), plan.search
             )
         }
-        if steps:
-            shares = even_shares(FIRST_PRUNE, LAST_PRUNE, len(steps))
-            triggers[ProgressiveMasks.event] = every_share(shares, plan.search)
-        hooks = [self._scores, self._penalty, self._shrink, self._masks, self._ema]
+        if pruning:
+            triggers[ProgressiveMasks.event] = pruning.__contains__
+        early = EarlyWeights(folder, plan.early(config.rewind_to))
+        hooks = [self._scores, self._penalty, self._shrink, self._masks, self._ema, self._origins, early]
         checkpointer = Checkpointer(folder / "search.safetensors", self._extra)
         self.loop = TrainingLoop(
             self.model,
             task,
-            build_optimizer(self.model, config.weight_decay),
-            LearningRate(config.learning_rate, plan.total),
+            self._optimizer(),
+            schedule_of(config, task.steps_per_epoch, 0, plan.total),
             [*hooks, checkpointer],
             plan.search,
             triggers=triggers,
             seed=config.seed,
+            compute=Compute.of(config),
         )
         self._shrink.refresh_prices(pricing.space.dense())
 
@@ -128,7 +146,7 @@ class TwoInOne:
         tensors, facts = read_checkpoint(path)
         widths: dict[str, int] = facts["extra"]["widths"]
         resize(self.model, self._pricing.space.units.values(), widths)
-        self.loop.optimizer = build_optimizer(self.model, self._config.weight_decay)
+        self.loop.optimizer = self._optimizer()
         restore_loop(self.loop, tensors, facts)
         self.model.to(memory_format=torch.channels_last)
         self._shrink.refresh_prices(widths)
@@ -139,22 +157,33 @@ class TwoInOne:
         self.loop.run(advance)
         self._ema.copy_to(self.model)
         apply_masks(self.model, self._masks.masks)
-        lessons = self.loop.lessons
+        lessons, parts = self.loop.lessons, self.loop.accelerator.parts
         recalibrate(self.model, (lessons.calibration_batch(index) for index in range(CALIBRATION_BATCHES)))
-        batches = (lessons.train_batch(index) for index in range(SCORING_BATCHES))
+        # In as many parts as in training: what fits into memory there, fits here.
+        batches = (
+            load_part(lessons, step, part, parts) for step in range(SCORING_BATCHES) for part in range(parts)
+        )
         scores = measure_scores(
-            self.model, self._pricing.space.units.values(), self._importance, batches, lessons.loss
+            self.model, self._pricing.space.units.values(), self._importance, batches, lessons.loss, parts
         )
         weights = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
-        self._save_point(self._config.shrinks + 1, self.loop.step, weights, scores)
+        masks = self._masks.of_ticket(self.loop)
+        self._save_point(self._config.shrinks + 1, self.loop.step, weights, masks, scores)
+
+    def _optimizer(self) -> Optimizer:
+        config = self._config
+        return build_optimizer(self.model, config.weight_decay, config.optimizer, config.optimizer_eps)
 
     def _keep_point(self, loop: TrainingLoop, index: int, scores: Scores) -> None:
-        self._save_point(index, loop.step, self._ema.shadow, scores)
+        self._save_point(index, loop.step, self._ema.shadow, self._masks.of_ticket(loop), scores)
 
-    def _save_point(self, index: int, step: int, weights: dict[str, torch.Tensor], scores: Scores) -> None:
+    def _save_point(
+        self, index: int, step: int, weights: dict[str, torch.Tensor], masks: Masks, scores: Scores
+    ) -> None:
         widths = present_widths(self.model, self._pricing.space.units.values())
         costs = self._pricing.costs_of(widths)
-        DrawPoint(index, step, weights, dict(self._masks.masks), scores, widths, costs).save(self._folder)
+        origins = self._origins.channels()
+        DrawPoint(index, step, weights, masks, scores, widths, costs, origins).save(self._folder)
 
     def _extra(self) -> dict[str, Any]:
         return {"widths": present_widths(self.model, self._pricing.space.units.values())}

@@ -83,6 +83,7 @@ def measure_scores(
     importance: Importance,
     batches: Iterable[tuple[Tensor, Tensor]],
     loss: object,
+    parts: int = 1,
 ) -> Scores:
     """Average scores over batches, without changing the network.
 
@@ -90,22 +91,28 @@ def measure_scores(
         model: The network; batch norms use their running statistics.
         units: Units of the search space.
         importance: How a channel is scored.
-        batches: Inputs and targets.
+        batches: Inputs and targets, on any device.
         loss: `loss(outputs, targets) -> scalar tensor`.
+        parts: So many `batches` in a row are equal parts of one, computed one after the other.
+
+    Returns:
+        Tensors of shape (present channels,) by unit name, on the CPU.
     """
     units = list(units)
-    was_training = model.training
+    was_training, device = model.training, next(model.parameters()).device
     model.eval()
     totals: Scores = {}
     count = 0
-    for x, target in batches:
-        model.zero_grad(set_to_none=True)
-        loss(model(x), target).backward()  # type: ignore[operator]
-        add_scores(totals, score_units(model, units, importance))
-        count += 1
     model.zero_grad(set_to_none=True)
+    for number, (x, target) in enumerate(batches, 1):
+        (loss(model(x.to(device)), target.to(device)) / parts).backward()  # type: ignore[operator]
+        if number % parts:
+            continue
+        add_scores(totals, score_units(model, units, importance))
+        model.zero_grad(set_to_none=True)
+        count += 1
     model.train(was_training)
-    return {name: total / count for name, total in totals.items()}
+    return {name: total.cpu() / count for name, total in totals.items()}
 
 
 def add_scores(totals: Scores, scores: Mapping[str, Tensor]) -> None:

@@ -1,29 +1,37 @@
-"""Unstructured masks: which single weights are kept. They buy size; on dense runtimes they buy no time."""
+"""Masks: which single weights are kept. They buy size; on dense runtimes they buy no time."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from hwtickets.sparsity.selection import keep_best
+
 Masks = dict[str, Tensor]
 
 
-def maskable_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Weights of all convolutions by state-dict name; the classifier, norms and biases stay dense.
+def maskable_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
+    """All convolutions by the state-dict name of their weights; the classifier, norms and biases stay dense.
 
     Source: SuperTickets (ECCV 2022) masks the convolutions only.
     """
     return {
-        f"{name}.weight": module.weight
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d)
+        f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)
     }
 
 
-def magnitude_masks(model: nn.Module, sparsity: float, layer_floor: float) -> Masks:
-    """Global magnitude masks with a floor for every layer.
+def maskable_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Weights of all convolutions by state-dict name."""
+    return {name: layer.weight for name, layer in maskable_layers(model).items()}
 
-    The published code has no floor and empties whole layers at 90 % (stem 3 %, last convolution 0 % kept).
+
+def magnitudes(model: nn.Module) -> dict[str, Tensor]:
+    """Absolute maskable weights by state-dict name."""
+    return {name: weight.detach().abs() for name, weight in maskable_weights(model).items()}
+
+
+def magnitude_masks(model: nn.Module, sparsity: float, layer_floor: float) -> Masks:
+    """Global magnitude masks of single weights with a floor for every layer.
 
     Args:
         model: The network.
@@ -33,21 +41,15 @@ def magnitude_masks(model: nn.Module, sparsity: float, layer_floor: float) -> Ma
     Returns:
         Boolean masks by state-dict name, True where a weight is kept.
     """
-    weights = {name: weight.detach().abs() for name, weight in maskable_weights(model).items()}
-    every = torch.cat([weight.flatten() for weight in weights.values()])
-    removed = int(sparsity * every.numel())
-    if removed == 0:
-        return {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
-    threshold = every.kthvalue(removed).values
-    return {name: _layer_mask(weight, threshold, layer_floor) for name, weight in weights.items()}
+    return keep_best(magnitudes(model), sparsity, "global", layer_floor)
 
 
 def apply_masks(model: nn.Module, masks: Masks) -> None:
-    """Sets removed weights to zero, in place."""
+    """Sets removed weights to zero, in place; masks may be on another device than the weights."""
     weights = maskable_weights(model)
     with torch.no_grad():
         for name, mask in masks.items():
-            weights[name].mul_(mask)
+            weights[name].mul_(mask.to(weights[name].device))
 
 
 def sparsity_of(model: nn.Module) -> float:
@@ -55,13 +57,3 @@ def sparsity_of(model: nn.Module) -> float:
     weights = list(maskable_weights(model).values())
     zeros = sum(int((weight == 0).sum()) for weight in weights)
     return zeros / max(1, sum(weight.numel() for weight in weights))
-
-
-def _layer_mask(weight: Tensor, threshold: Tensor, layer_floor: float) -> Tensor:
-    mask = weight > threshold
-    least = max(1, round(layer_floor * weight.numel()))
-    if int(mask.sum()) >= least:
-        return mask
-    mask = torch.zeros_like(mask).flatten()
-    mask[weight.flatten().topk(least).indices] = True
-    return mask.view_as(weight)

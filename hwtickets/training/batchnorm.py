@@ -1,4 +1,4 @@
-"""Recalibration of batch-norm statistics after a network was changed."""
+"""Batch-norm statistics: which norms gather them, and recalibration after a network was changed."""
 
 from __future__ import annotations
 
@@ -8,25 +8,39 @@ import torch
 from torch import Tensor, nn
 
 
+def training_mode(model: nn.Module) -> None:
+    """Training mode for a network; its frozen parts and norms are as in deployment."""
+    model.train()
+    for part in model.children():
+        weights = list(part.parameters())
+        part.train(not weights or any(weight.requires_grad for weight in weights))
+    for norm in _norms(model):
+        norm.train(norm.weight.requires_grad)
+
+
 def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Replaces the running statistics by plain averages over batches, in place.
+    """Replaces the running statistics by plain averages over batches, in place; frozen norms keep theirs.
 
     Source: Universally Slimmable Networks (ICCV 2019), section 4.3.
 
     Args:
         model: The network; its mode is restored.
-        batches: Inputs of shape (batch, channels, height, width).
+        batches: Inputs of shape (batch, channels, height, width), on any device.
     """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [norm for norm in _norms(model) if norm.weight.requires_grad]
     momenta = [norm.momentum for norm in norms]
-    was_training = model.training
+    was_training, device = model.training, next(model.parameters()).device
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
-    model.train()
+    training_mode(model)
     with torch.no_grad():
         for x in batches:
-            model(x)
+            model(x.to(device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.train(was_training)
+
+
+def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]

@@ -12,7 +12,7 @@ from torch import Tensor
 from hwtickets import files
 from hwtickets.errors import HwticketsError
 from hwtickets.training.loop import Hook, TrainingLoop
-from hwtickets.training.optimizer import momentum_tensors, restore_momentum
+from hwtickets.training.optimizer import optimizer_tensors, restore_optimizer
 
 
 class Checkpointer(Hook):
@@ -29,19 +29,33 @@ class Checkpointer(Hook):
         self.path, self._extra = path, extra
 
     def on_interval(self, loop: TrainingLoop) -> None:
-        """Saves."""
+        """Saves; weights that cannot be gone on with are an error and leave the last checkpoint.
+
+        Raises:
+            HwticketsError: A weight is not finite, or the file cannot be written.
+        """
+        if not all(bool(weight.isfinite().all()) for weight in loop.model.parameters()):
+            raise HwticketsError(
+                f"training: weights are not finite at step {loop.step};"
+                f" lower learning_rate (now {loop.rate:.3g})"
+            )
         save_checkpoint(self.path, loop, self._extra())
 
 
 def save_checkpoint(path: Path, loop: TrainingLoop, extra: dict[str, Any]) -> None:
-    """Writes weights, momentum, every hook's state and the step number."""
+    """Writes weights, the optimizer's and every hook's state, the scale of fp16 and the step number."""
     tensors: dict[str, Tensor] = {f"model/{name}": tensor for name, tensor in loop.model.state_dict().items()}
     tensors |= {
-        f"momentum/{name}": tensor for name, tensor in momentum_tensors(loop.model, loop.optimizer).items()
+        f"optimizer/{name}": tensor for name, tensor in optimizer_tensors(loop.model, loop.optimizer).items()
     }
     for hook in loop.hooks:
         tensors |= {f"{hook.name}/{name}": tensor for name, tensor in hook.tensors().items()}
-    facts = {"step": loop.step, "hooks": {hook.name: hook.facts() for hook in loop.hooks}, "extra": extra}
+    facts = {
+        "step": loop.step,
+        "hooks": {hook.name: hook.facts() for hook in loop.hooks},
+        "precision": loop.accelerator.state(),
+        "extra": extra,
+    }
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     files.write_tensors(path, contiguous, {"facts": json.dumps(facts)})
 
@@ -62,7 +76,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def section(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors saved under one name: "model", "momentum" or a hook's."""
+    """The tensors saved under one name: "model", "optimizer" or a hook's."""
     return {
         name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(prefix + "/")
     }
@@ -70,8 +84,11 @@ def section(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def restore_loop(loop: TrainingLoop, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Takes a loop, whose network has the saved shapes already, back to the saved step."""
+    device = loop.accelerator.device
     loop.model.load_state_dict(section(tensors, "model"))
-    restore_momentum(loop.model, loop.optimizer, section(tensors, "momentum"))
+    restore_optimizer(loop.model, loop.optimizer, section(tensors, "optimizer"))
     for hook in loop.hooks:
-        hook.restore(section(tensors, hook.name), facts["hooks"].get(hook.name, {}))
+        own = {name: tensor.to(device) for name, tensor in section(tensors, hook.name).items()}
+        hook.restore(own, facts["hooks"].get(hook.name, {}))
+    loop.accelerator.restore(facts["precision"])
     loop.step = facts["step"]

@@ -31,12 +31,17 @@ class EMA(Hook):
         """Moves the average towards the new weights."""
         self._updates += 1
         decay = min(self.decay, (1 + self._updates) / (10 + self._updates))
-        with torch.no_grad():
-            for name, tensor in loop.model.state_dict().items():
-                if name not in self.shadow or not tensor.is_floating_point():
-                    self.shadow[name] = tensor.detach().clone()
-                    continue
-                self.shadow[name].lerp_(tensor, 1 - decay)
+        present = loop.model.state_dict()
+        moving = {
+            name: value
+            for name, value in present.items()
+            if name in self.shadow and value.is_floating_point()
+        }
+        self.shadow |= {name: value.clone() for name, value in present.items() if name not in moving}
+        if moving:
+            # All at once: a GPU would else wait for the launch of every single one.
+            with torch.no_grad():
+                torch._foreach_lerp_([self.shadow[name] for name in moving], [*moving.values()], 1 - decay)
 
     def copy_to(self, model: nn.Module) -> None:
         """Writes the average into a network of the same shapes."""

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from hwtickets.errors import HwticketsError
 from hwtickets.supernets.base import Supernet
-from hwtickets.training.optimizer import LearningRate
+from hwtickets.training.accelerator import Accelerator
+from hwtickets.training.batchnorm import training_mode
+from hwtickets.training.compute import Compute
+from hwtickets.training.crew import Crew
+from hwtickets.training.failures import one_line
+from hwtickets.training.feed import seed_step
+from hwtickets.training.gradients import Gradients
+from hwtickets.training.schedules import Schedule
 
 if TYPE_CHECKING:
     from hwtickets.tasks.task import Lessons
@@ -66,6 +73,10 @@ class TrainingLoop:
         triggers: Events by name, each a test of the number of finished steps.
         interval: Steps between two `on_interval` calls.
         seed: Seeds the random numbers of every step (dropout), together with its number.
+        compute: Device, precision and parts of a batch; None for the defaults.
+
+    Attributes:
+        accelerator: Where the network is from here on.
     """
 
     def __init__(
@@ -73,15 +84,17 @@ class TrainingLoop:
         model: Supernet,
         lessons: Lessons,
         optimizer: torch.optim.Optimizer,
-        learning_rate: LearningRate,
+        learning_rate: Schedule,
         hooks: Sequence[Hook],
         steps: int,
         first_step: int = 0,
         triggers: dict[str, Trigger] | None = None,
         interval: int = 50,
         seed: int = 0,
+        compute: Compute | None = None,
     ) -> None:
-        self.model, self.lessons, self.optimizer = model, lessons, optimizer
+        self.accelerator = Accelerator(compute or Compute())
+        self.model, self.lessons, self.optimizer = model.to(self.accelerator.device), lessons, optimizer
         self.learning_rate, self.hooks = learning_rate, list(hooks)
         self.steps, self.step, self.interval, self.seed = steps, first_step, interval, seed
         self.triggers = triggers or {}
@@ -95,35 +108,38 @@ class TrainingLoop:
             advance: Called as `advance(steps, note=text)` after every step.
 
         Raises:
-            HwticketsError: The loss is not finite.
+            HwticketsError: The loss is not finite, memory ran out, or a file cannot be read or written.
+            ProcessLostError: Another process of this training is gone.
         """
-        self.model.train()
-        while self.step < self.steps:
-            self._one_step()
-            advance(1, note=f"loss {self.loss:.2f}")
-            for event in [name for name, fires in self.triggers.items() if fires(self.step)]:
-                self._call(lambda hook, event=event: hook.on_trigger(self, event))  # type: ignore[misc]
-            if self.step % self.interval == 0 or self.step == self.steps:
-                self._call(lambda hook: hook.on_interval(self))
+        training_mode(self.model)
+        crew = Crew.of(self.accelerator, self.model, self.lessons, self.seed)
+        with Gradients(self.model, self.lessons, self.accelerator, crew) as gradients:
+            while self.step < self.steps:
+                with one_line(self.step, self.accelerator.device):
+                    self._one_step(gradients)
+                advance(1, note=f"loss {self.loss:.2f}")
+                for event in [name for name, fires in self.triggers.items() if fires(self.step)]:
+                    self._call(lambda hook, event=event: hook.on_trigger(self, event))  # type: ignore[misc]
+                if self.step % self.interval == 0 or self.step == self.steps:
+                    self._call(lambda hook: hook.on_interval(self))
 
-    def _one_step(self) -> None:
-        torch.manual_seed((self.seed * 1_000_003 + self.step) % 2**63)
+    def _one_step(self, gradients: Gradients) -> None:
+        seed_step(self.seed, self.step)
         self.rate = self.learning_rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
         self._call(lambda hook: hook.on_step_begin(self))
-        x, target = self.lessons.train_batch(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.lessons.loss(self.model(x), target)
-        loss.backward()
-        self.loss = float(loss.detach())
+        self.loss = gradients.compute(self.step)
         if not math.isfinite(self.loss):
             raise HwticketsError(
                 f"training: the loss is {self.loss} at step {self.step};"
                 f" lower learning_rate (now {self.rate:.3g})"
             )
-        self._call(lambda hook: hook.after_backward(self))
-        self.optimizer.step()
+        # Where fp16 overflowed there is nothing to learn from: neither weights nor scores change.
+        if self.accelerator.unscale(self.optimizer):
+            self._call(lambda hook: hook.after_backward(self))
+        self.accelerator.step(self.optimizer)
         self._call(lambda hook: hook.after_step(self))
         self.step += 1
 

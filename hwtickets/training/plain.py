@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,9 +14,14 @@ from hwtickets.supernets.base import Supernet
 from hwtickets.tasks.task import Lessons
 from hwtickets.training.batchnorm import recalibrate
 from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore_loop
+from hwtickets.training.compute import Compute
 from hwtickets.training.ema import EMA
-from hwtickets.training.loop import Hook, TrainingLoop
-from hwtickets.training.optimizer import LearningRate, build_optimizer
+from hwtickets.training.loop import Hook, TrainingLoop, Trigger
+from hwtickets.training.optimizer import build_optimizer
+from hwtickets.training.schedules import Schedule
+
+if TYPE_CHECKING:
+    from hwtickets.config import SearchConfig
 
 
 @dataclass(frozen=True)
@@ -30,15 +36,43 @@ class PlainTraining:
         ema_decay: Weight of the past in the averaged weights.
         seed: Seeds the random numbers of every step.
         calibration_batches: Batches for the batch-norm statistics at the end.
+        optimizer: Name of what updates the weights.
+        optimizer_eps: Its epsilon; None for its own.
+        compute: Device, precision and parts of a batch.
     """
 
-    learning_rate: LearningRate
+    learning_rate: Schedule
     first_step: int
     steps: int
     weight_decay: float
     ema_decay: float
     seed: int
     calibration_batches: int = 10
+    optimizer: str = "sgd"
+    optimizer_eps: float | None = None
+    compute: Compute = field(default_factory=Compute)
+
+    @staticmethod
+    def of(
+        config: SearchConfig,
+        learning_rate: Schedule,
+        first_step: int,
+        steps: int,
+        calibration_batches: int = 10,
+    ) -> PlainTraining:
+        """Training as a configuration asks for it; the arguments are those of the class."""
+        return PlainTraining(
+            learning_rate,
+            first_step,
+            steps,
+            config.weight_decay,
+            config.ema_decay,
+            config.seed,
+            calibration_batches,
+            config.optimizer,
+            config.optimizer_eps,
+            Compute.of(config),
+        )
 
 
 class FixedMasks(Hook):
@@ -65,29 +99,36 @@ def train_plain(
     masks: Masks,
     checkpoint: Path | None,
     advance: Callable[..., None] = lambda *_, **__: None,
+    hooks: Sequence[Hook] = (),
+    triggers: Mapping[str, Trigger] | None = None,
 ) -> None:
-    """Trains in place; ends with averaged weights and recalibrated batch norms.
+    """Trains in place; ends with averaged weights and recalibrated batch norms, on the CPU.
 
     Args:
         model: The network.
         lessons: Batches and loss.
         training: How to train.
-        masks: Weights that stay zero.
+        masks: Weights that stay zero; a hook may raise their number on the way.
         checkpoint: Where to save on the way and go on from after a kill; None for short runs.
         advance: Called as `advance(steps, note=text)` after every step.
+        hooks: What else happens in the loop.
+        triggers: Events by name, for those hooks.
     """
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = EMA(training.ema_decay)
     loop = TrainingLoop(
         model,
         lessons,
-        build_optimizer(model, training.weight_decay),
+        build_optimizer(model, training.weight_decay, training.optimizer, training.optimizer_eps),
         training.learning_rate,
-        [FixedMasks(masks), ema, *([Checkpointer(checkpoint)] if checkpoint else [])],
+        [FixedMasks(masks), *hooks, ema, *([Checkpointer(checkpoint)] if checkpoint else [])],
         training.steps,
         training.first_step,
+        triggers=dict(triggers or {}),
         seed=training.seed,
+        compute=training.compute,
     )
+    _move(masks, loop.accelerator.device)
     if checkpoint and checkpoint.exists():
         restore_loop(loop, *read_checkpoint(checkpoint))
         advance(loop.step - training.first_step)
@@ -95,4 +136,9 @@ def train_plain(
     ema.copy_to(model)
     apply_masks(model, masks)
     recalibrate(model, (lessons.calibration_batch(index) for index in range(training.calibration_batches)))
-    model.eval()
+    model.eval().cpu()
+    _move(masks, torch.device("cpu"))
+
+
+def _move(masks: Masks, device: torch.device) -> None:
+    masks.update({name: mask.to(device) for name, mask in masks.items()})

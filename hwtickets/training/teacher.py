@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from hwtickets.tasks.parts import load_part
 from hwtickets.tasks.task import Task
 
 
@@ -21,23 +22,33 @@ class TaughtLessons:
     """
 
     def __init__(self, task: Task, teacher: nn.Module, share: float, temperature: float) -> None:
-        self._task, self._share, self._temperature = task, share, temperature
-        self._teacher = teacher.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.task, self.share, self.temperature = task, share, temperature
+        self.teacher = teacher.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._taught = torch.empty(0)
 
     def train_batch(self, step: int) -> tuple[Tensor, Tensor]:
         """The task's batch; the teacher answers it for the `loss` that follows."""
-        x, targets = self._task.train_batch(step)
-        with torch.no_grad():
-            self._taught = self._teacher(x)
+        x, targets = self.task.train_batch(step)
+        self.listen(x)
         return x, targets
 
+    def train_part(self, step: int, index: int, count: int) -> tuple[Tensor, Tensor]:
+        """A part of the task's batch; the teacher has not answered it."""
+        return load_part(self.task, step, index, count)
+
+    def listen(self, x: Tensor) -> None:
+        """The teacher answers inputs, on their device, for the `loss` that follows."""
+        if next(self.teacher.parameters()).device != x.device:
+            self.teacher.to(x.device)
+        with torch.no_grad():
+            self._taught = self.teacher(x)
+
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The two losses in their shares, a scalar; of the last batch."""
-        own = self._task.loss(outputs, targets)
-        imitation = self._task.imitation_loss(outputs, self._taught, self._temperature)
-        return (1 - self._share) * own + self._share * imitation
+        """The two losses in their shares, a scalar; of the inputs answered last."""
+        own = self.task.loss(outputs, targets)
+        imitation = self.task.imitation_loss(outputs, self._taught, self.temperature)
+        return (1 - self.share) * own + self.share * imitation
 
     def calibration_batch(self, index: int) -> Tensor:
         """The task's own."""
-        return self._task.calibration_batch(index)
+        return self.task.calibration_batch(index)

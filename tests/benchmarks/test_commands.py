@@ -75,6 +75,21 @@ def test_accuracy_compares_networks_of_equal_steps(accuracy: dict[str, Any]) -> 
     assert entries["latency"]["draws"] == [1]
 
 
+def test_pipelines_are_compared_at_equal_steps(command: Command, folder: Path) -> None:
+    where = ("--runs", str(folder / "pipelines"), "--output", str(folder / "pipelines.jsonl"))
+    asked = ("--seeds", "0", "--sparsities", "0.5", "--latency", "80%", "--method", "two-in-one")
+    result = json.loads(command("pipelines", *asked, *where, "--json"))
+    dense, ticket = result["networks"]
+    assert (dense["method"], ticket["method"]) == ("dense", "two-in-one")
+    assert ticket["sparsity"] == pytest.approx(0.5, abs=0.1)
+    assert ticket["steps"] == dense["steps"] / 2, "the search has the other half"
+    assert ticket["recipe_macs"] == ticket["macs"] * ticket["steps"]
+    assert ticket["recipe_macs"] < ticket["search_macs"], "the supernet is larger than the ticket"
+    entries = {entry["method"]: entry for entry in result["summary"]}
+    assert entries["two-in-one"]["difference"] == [ticket["test"] - dense["test"]]
+    assert entries["two-in-one"]["training_macs"] == [ticket["search_macs"] + ticket["recipe_macs"]]
+
+
 def test_a_second_run_takes_finished_points_from_the_output(
     command: Command, folder: Path, accuracy: dict[str, Any]
 ) -> None:

@@ -17,6 +17,7 @@ _VERBS = [
     "search",
     "draw",
     "retrain",
+    "transfer",
     "export",
     "verify",
     "benchmark",
@@ -56,6 +57,6 @@ def test_no_option_of_the_design_is_missing_from_search() -> None:
     text = _help("search")
     options = (
         "device latency macs size params task data supernet set epochs batch-size seed price sparsity "
-        "reactivation resolution output-dir resume dry-run no-baseline compare"
+        "reactivation resolution pipeline output-dir resume dry-run no-baseline compare"
     )
     assert [option for option in options.split() if f"--{option}" not in text] == []

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hwtickets.costs import AdditiveCost, count_macs, macs_cost, params_cost, size_cost
 from hwtickets.deploy.deployable import deployable
-from hwtickets.deploy.onnx_export import export_onnx
+from hwtickets.deploy.onnx_export import export_onnx, write_onnx
 from hwtickets.space.slicing import resize
 from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.choices import price_network
@@ -62,7 +62,7 @@ def test_the_size_is_that_of_the_weights_in_the_exported_model(
     widths, forms = _subnet(tiny_space, seed), dict.fromkeys(tiny_space.blocks, form)
     model = tiny_model(shaken=True)
     resize(model, tiny_space.units.values(), widths)
-    export_onnx(deployable(model, forms), model.input_shape, tmp_path / "a.onnx", {})
+    write_onnx(export_onnx(deployable(model, forms), model.input_shape), tmp_path / "a.onnx", {})
     weights = [tensor for tensor in onnx.load(tmp_path / "a.onnx").graph.initializer if tensor.data_type == 1]
     exported = 4 * sum(int(np.prod(tensor.dims)) for tensor in weights)
     # Convolutions of the residual are described with a bias that they do not have.

@@ -12,6 +12,7 @@ from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.ticket import Architecture, Ticket
 from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
+from tests.conftest import SAMPLE
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +32,7 @@ def ticket_folder(
     architecture = Architecture("mobile", tiny_sizes, (1, 12, 12), 10, widths, tiny_space.dense(), forms)
     facts = {
         "name": tiny_task.name,
-        "data": "sample",
+        "data": f"fashion-mnist:{SAMPLE}",
         "classes": tiny_task.classes,
         "preprocessing": tiny_task.preprocessing(),
     }

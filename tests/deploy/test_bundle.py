@@ -21,6 +21,7 @@ from hwtickets.deploy.onnx_export import OPSET, block_of
 from hwtickets.devices import get_device, open_bench
 from hwtickets.errors import HwticketsError, NumericsError, UsageError
 from hwtickets.files import sha256_of
+from hwtickets.progress import Progress
 from hwtickets.runtimes import load
 from hwtickets.sparsity.ticket import Ticket, ticket_hash
 from hwtickets.tasks.task import Task
@@ -198,7 +199,7 @@ def test_a_ticket_without_samples_cannot_be_exported(ticket_folder: Path, tmp_pa
 
 def test_an_unknown_format_names_what_is_known(ticket_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"unknown format 'onx'; did you mean 'onnx'"):
-        api.export(ticket_folder, "onx", tmp_path)
+        api.export(ticket_folder, "onx", tmp_path, Progress(quiet=True))
 
 
 def test_exporting_again_replaces_the_bundle(ticket_folder: Path, bundle: Path) -> None:

@@ -72,3 +72,15 @@ def test_a_damaged_file_does_not_stand_in_the_way_of_other_devices() -> None:
 def test_the_file_holds_no_more_than_the_profile() -> None:
     written = yaml.safe_load(save_profile(_orin()).read_text())
     assert {"name", "password"} & set(written) == set()
+
+
+def test_patterns_that_a_device_runs_faster_are_written_as_they_are_called(home: Path) -> None:
+    path = save_profile(_orin())
+    text = path.read_text().replace("sparse_patterns: []", "sparse_patterns: [2:4, block-1x16]")
+    path.write_text(text)
+    assert get_device("orin").sparse_patterns == ("2:4", "block-1x16")
+    path.write_text(text.replace("block-1x16", "blocks"))
+    with pytest.raises(
+        HwticketsError, match=r"orin.yaml is damaged: sparse_patterns: .*unknown mask pattern"
+    ):
+        get_device("orin")

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwtickets.recipes.drawers import by_value
 from hwtickets.search.closed_loop import Draw, LoopResult, close_loop
 from hwtickets.sparsity.allocation import Allocation
 from hwtickets.sparsity.choices import BlockChoices, PricedSpace
@@ -47,7 +48,8 @@ class _Device:
 
 def _close(device: _Device, limit_ms: float, shown: list[Draw] | None = None, **options: float) -> LoopResult:
     report = (shown if shown is not None else []).append
-    return close_loop(*_space(), {"latency": limit_ms}, "latency", device, report, **options)
+    drawer = by_value(*_space(), "latency")
+    return close_loop(drawer, {"latency": limit_ms}, device, report, **options)
 
 
 @pytest.mark.parametrize("bias", [0.85, 1.0, 1.15, 1.4])
@@ -109,9 +111,9 @@ def test_a_wider_tolerance_takes_the_first_draw() -> None:
 
 
 def test_other_budgets_hold_in_every_draw() -> None:
-    priced, scores = _space()
+    drawer = by_value(*_space(), "latency")
     limits = {"latency": 0.6 * DENSE_MS, "macs": 100_000.0}
     device = _Device(lambda ms: 0.7 * ms)
-    result = close_loop(priced, scores, limits, "latency", device, lambda draw: None)
+    result = close_loop(drawer, limits, device, lambda draw: None)
     assert all(drawn.costs["macs"] <= 100_000 for drawn in device.measured)
     assert result.chosen.kept and not result.chosen.accepted, "MACs leave room in the latency"

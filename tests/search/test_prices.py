@@ -18,7 +18,8 @@ from hwtickets.sparsity.choices import BlockChoices, PricedSpace, price_space
 from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
 from hwtickets.training.loop import TrainingLoop
-from hwtickets.training.optimizer import LearningRate, build_optimizer
+from hwtickets.training.optimizer import build_optimizer
+from hwtickets.training.schedules import LearningRate
 
 
 def test_a_slope_and_an_existence_are_read_off_a_linear_cost(tiny_space: SearchSpace) -> None:

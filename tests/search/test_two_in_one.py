@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -81,12 +82,18 @@ def test_budgets_are_drawn_from_the_most_trained_point_that_is_large_enough(
     assert events[0].step == 14
 
 
-@pytest.mark.parametrize(("sparsity", "reactivation"), [(0.0, "none"), (0.4, "after-prune")])
-@pytest.mark.parametrize("killed_at", [52, 69])
+@pytest.mark.parametrize(
+    ("settings", "killed_at"),
+    [
+        ({}, 52),
+        ({"sparsity": 0.4, "reactivation": "after-prune"}, 52),
+        ({"sparsity": 0.4, "reactivation": "after-prune"}, 69),
+        ({"optimizer": "adam", "learning_rate": 0.01, "accumulate": 2, "train_precision": "bf16"}, 60),
+    ],
+)
 def test_a_killed_search_ends_bit_for_bit_like_an_undisturbed_one(
-    search: Build, tmp_path: Path, killed_at: int, sparsity: float, reactivation: str
+    search: Build, tmp_path: Path, settings: dict[str, Any], killed_at: int
 ) -> None:
-    settings = {"sparsity": sparsity, "reactivation": reactivation}
     undisturbed, _ = search("a", **settings)
     undisturbed.run(_quiet)
     killed, _ = search("b", **settings)

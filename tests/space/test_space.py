@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hwtickets.deploy.deployable import deployable
-from hwtickets.deploy.onnx_export import export_onnx
+from hwtickets.deploy.onnx_export import export_onnx, write_onnx
 from hwtickets.space.slicing import resize
 from hwtickets.space.space import SearchSpace
 from hwtickets.supernets import Mobile, Supernet
@@ -64,7 +64,7 @@ def test_the_operator_graph_is_that_of_the_exported_model(
     forms = dict.fromkeys(tiny_space.blocks, form)
     model = tiny_model(shaken=True)
     resize(model, tiny_space.units.values(), widths)
-    export_onnx(deployable(model, forms), model.input_shape, tmp_path / "a.onnx", {})
+    write_onnx(export_onnx(deployable(model, forms), model.input_shape), tmp_path / "a.onnx", {})
     exported = _operators(tmp_path / "a.onnx")
     specs = [operator.spec for operator in tiny_space.graph(widths, forms)]
     described = Counter(

@@ -10,7 +10,8 @@ from hwtickets.tasks.task import Task
 from hwtickets.training.batchnorm import recalibrate
 from hwtickets.training.ema import EMA
 from hwtickets.training.loop import Hook, TrainingLoop
-from hwtickets.training.optimizer import LearningRate, build_optimizer
+from hwtickets.training.optimizer import build_optimizer
+from hwtickets.training.schedules import LearningRate
 
 
 class _History(Hook):

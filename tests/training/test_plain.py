@@ -9,8 +9,8 @@ import torch
 from hwtickets.sparsity.mask import magnitude_masks
 from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
-from hwtickets.training.optimizer import LearningRate
 from hwtickets.training.plain import PlainTraining, train_plain
+from hwtickets.training.schedules import LearningRate
 
 
 def _training(first: int = 0, steps: int = 6, rate: float = 0.1) -> PlainTraining:

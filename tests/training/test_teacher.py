@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
-from hwtickets.training.optimizer import LearningRate
 from hwtickets.training.plain import PlainTraining, train_plain
+from hwtickets.training.schedules import LearningRate
 from hwtickets.training.teacher import TaughtLessons
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from hwtickets.devices.profile import DeviceProfile
 from hwtickets.devices.ssh.client import AgentClient
 from hwtickets.devices.ssh.facts import clocks_mhz
-from hwtickets.devices.ssh.precision import at_precision
 from hwtickets.files import sha256_of
 from hwtickets.power import EnergyPerRun, NoMeterError
 from hwtickets.power.rails import whole_module
 from hwtickets.power.samples import energy_of_samples
 from hwtickets.runtimes.bench import Model
 from hwtickets.runtimes.onnxruntime import Array
+from hwtickets.runtimes.precision import at_precision
 from hwtickets.runtimes.profiling import WARMUP_RUNS, NodeTime, trimmed
 from hwtickets.runtimes.timing import Timing
 from hwtickets.runtimes.trtexec_output import by_first_node

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from hwtickets.devices.ssh.client import AgentClient
-from hwtickets.devices.ssh.precision import at_precision
 from hwtickets.errors import DeviceError, HwticketsError
 from hwtickets.files import sha256_of
 from hwtickets.runtimes import trtexec, trtexec_output
 from hwtickets.runtimes.bench import Model
 from hwtickets.runtimes.onnxruntime import Array
+from hwtickets.runtimes.precision import at_precision
 from hwtickets.runtimes.profiling import NodeTime
 from hwtickets.runtimes.timing import Timing
 

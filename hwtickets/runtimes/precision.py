@@ -16,8 +16,8 @@ def at_precision(model: Model, precision: str) -> bytes:
 
     Args:
         model: A serialized ONNX model, or the file that holds one.
-        precision: "fp32" leaves the model as it is, and so does "int8", which is in the graph from the
-            beginning (QuantizeLinear); "fp16" converts a model in fp32.
+        precision: "fp16" converts a model in fp32. One that has its precision in the graph already (fp16
+            weights, QuantizeLinear) is left as it is.
     """
     data = _bytes(model)
     return _halved(data) if precision == "fp16" else data
@@ -25,15 +25,20 @@ def at_precision(model: Model, precision: str) -> bytes:
 
 def _halved(data: bytes) -> bytes:
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     try:
         proto = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's errors have no base of their own.
         raise HwticketsError(f"the model to be measured is damaged: {error}; export it again") from error
-    if any(weight.data_type == onnx.TensorProto.FLOAT16 for weight in proto.graph.initializer):
+    typed = any(weight.data_type == onnx.TensorProto.FLOAT16 for weight in proto.graph.initializer)
+    if typed or any(node.op_type == "QuantizeLinear" for node in proto.graph.node):
         return data
-    converted: bytes = convert_float_to_float16(proto, keep_io_types=True).SerializeToString()
-    return converted
+    converted = convert_float_to_float16(proto, keep_io_types=True)
+    # The conversion appends its casts at the end; ONNX asks for an order of execution.
+    OnnxModel.graph_topological_sort(converted.graph)
+    serialized: bytes = converted.SerializeToString()
+    return serialized
 
 
 def _bytes(model: Model) -> bytes:

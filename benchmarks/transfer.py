@@ -1,0 +1,205 @@
+"""Transfer: a ticket of one task taken to another, against a ticket searched there and against new weights.
+
+For every seed: a search on the source; its ticket transferred to the target, once with all weights trained
+and once with the trunk frozen; the same architecture and masks on the target with new random weights; and a
+search on the target for the latency that the transferred ticket showed there. All are trained on the target
+for as many epochs. In the end all networks of the target are timed side by side.
+
+python -m benchmarks.transfer --config configs/hrnas-tiny.yaml --source classification=cifar10:DIR
+    --target segmentation=camvid:DIR --latency 50% --output results/transfer.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import common
+from benchmarks.common import Points, Table, mean_and_spread, percent
+from benchmarks.searches import Searches, side_by_side
+from hwtickets import api
+from hwtickets.config import SearchConfig
+from hwtickets.errors import UsageError
+from hwtickets.progress import Progress
+from hwtickets.search.job import Job
+from hwtickets.sparsity.ticket import Ticket
+
+
+class Seed:
+    """Everything of one seed.
+
+    Args:
+        source: The search on the source, its seed set.
+        target: The search on the target.
+        latency: Budget of the source's ticket.
+        runs: Gets the run folders.
+        points: Finished points.
+    """
+
+    def __init__(
+        self, source: SearchConfig, target: SearchConfig, latency: str, runs: Path, points: Points
+    ) -> None:
+        self._source, self._target, self._latency, self._points = source, target, latency, points
+        self._folder = runs / f"seed-{source.seed}"
+
+    def networks(self) -> list[dict[str, Any]]:
+        """One entry a network of the target; without the search where its budget is infeasible."""
+        bundle = Path(self._once("source", self._search_source)["bundle"])
+        ticket = bundle.with_name("ticket")
+        found = [self._entry("transferred", partial(self._transferred, ticket, "architecture"))]
+        found.append(self._entry("transferred, trunk frozen", partial(self._transferred, ticket, "trunk")))
+        moved = Path(found[0]["bundle"]).with_name("architecture")
+        found.append(self._entry("new weights", partial(self._scratch, moved)))
+        found.append(self._entry("searched on the target", partial(self._searched, found[0]["bundle"])))
+        known = [network for network in found if "bundle" in network]
+        bundles = {network["method"]: Path(network["bundle"]) for network in known}
+        times = self._once("side by side", partial(side_by_side, bundles, self._target.device))
+        return [{**network, "measured": times[network["method"]]} for network in known]
+
+    def _entry(self, method: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        return {"seed": self._source.seed, "method": method, **self._once(method, measure)}
+
+    def _once(self, method: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        return self._points.once({"seed": self._source.seed, "method": method}, measure)
+
+    def _search_source(self) -> dict[str, Any]:
+        searches = Searches(self._source, self._folder / "source", "transfer")
+        searches.dense()
+        return _found(searches.search("search", {"latency": self._latency}, price="latency"))
+
+    def _transferred(self, ticket: Path, freeze: str) -> dict[str, Any]:
+        target, folder = self._target, self._folder / "target" / freeze
+        height, width = self._task.input_shape[1:]
+        result = api.transfer(
+            ticket,
+            target.task,
+            target.data,
+            freeze,
+            target.epochs,
+            folder,
+            Progress(),
+            f"{height}x{width}",
+            target.batch_size,
+            target.seed,
+        )
+        return self._scored(folder, result["steps"])
+
+    def _scratch(self, ticket: Path) -> dict[str, Any]:
+        folder = self._folder / "target" / "scratch"
+        result = api.retrain(ticket, "scratch", self._target.epochs, folder, Progress())
+        return self._scored(folder, result["steps"])
+
+    def _scored(self, ticket: Path, steps: int) -> dict[str, Any]:
+        bundle = api.export(ticket, "onnx", ticket.with_name(f"{ticket.name}-bundle"), Progress())
+        module = Ticket.load(ticket).module()
+        return {"test": self._task.score(module, "test"), "steps": steps, "bundle": str(bundle)}
+
+    def _searched(self, like: str) -> dict[str, Any]:
+        """A search on the target for the latency that another network shows there."""
+        latency_ms = side_by_side({"like": Path(like)}, self._target.device)["like"]["p50_ms"]
+        searches = Searches(self._target, self._folder / "target", "transfer")
+        steps = searches.dense()["steps"]
+        found = searches.search("search", {"latency": f"{latency_ms:.4f}ms"}, price="latency")
+        return {**_found(found), "steps": steps} if found else {}
+
+    @cached_property
+    def _task(self) -> Any:
+        return Job.prepare(self._target, Progress(quiet=True)).task
+
+
+def _found(entries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    entry = entries["latency"]
+    return {key: entry[key] for key in ("test", "bundle", "kept")}
+
+
+def summarise(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One entry for each method: lists over the seeds, in order."""
+    methods = dict.fromkeys(network["method"] for network in networks)
+    groups = {method: [one for one in networks if one["method"] == method] for method in methods}
+    return [
+        {
+            "method": method,
+            "test": [one["test"] for one in own],
+            "share": [one["measured"]["median"] for one in own],
+            "p50_ms": [one["measured"]["p50_ms"] for one in own],
+            "steps": own[0]["steps"],
+        }
+        for method, own in groups.items()
+    ]
+
+
+def row_of(entry: Mapping[str, Any]) -> list[str]:
+    """A row of the table."""
+    return [
+        entry["method"],
+        str(len(entry["test"])),
+        mean_and_spread(entry["test"]),
+        f"{statistics.fmean(entry['p50_ms']):.4g}",
+        percent(statistics.fmean(entry["share"])),
+        str(entry["steps"]),
+    ]
+
+
+def arguments() -> argparse.Namespace:
+    """The options of this benchmark."""
+    parser = common.parser(__doc__)
+    common.add_config(parser)
+    parser.add_argument("--source", type=_part, required=True, metavar="TASK=DATA", help="what is searched")
+    parser.add_argument("--target", type=_part, required=True, metavar="TASK=DATA", help="what comes after")
+    parser.add_argument("--latency", default="50%", metavar="BUDGET", help="of the source (default: 50%%)")
+    parser.add_argument("--resolution", metavar="HxW", help="of the target's images (default: the data's)")
+    parser.add_argument("--target-batch", type=int, metavar="N", help="images a step on the target")
+    parser.add_argument("--seeds", type=common.numbers, default=[0, 1, 2], help="default: 0,1,2")
+    parser.add_argument("--epochs", type=float, metavar="E", help="on the source (default: the config's)")
+    parser.add_argument(
+        "--target-epochs", type=float, metavar="E", help="on the target (default: the config's)"
+    )
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/transfer"), metavar="DIR", help="gets the run folders"
+    )
+    return parser.parse_args()
+
+
+def _part(text: str) -> dict[str, str]:
+    task, found, data = text.partition("=")
+    if not found:
+        raise UsageError(f"'{text}' is not TASK=DATA; write it as segmentation=camvid:DIR")
+    return {"task": task, "data": data}
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def main() -> None:
+    """Searches, transfers and prints the comparison."""
+    options = arguments()
+    file = options.config
+    source = common.search_config(file, **options.source, **_given(epochs=options.epochs))
+    asked = _given(
+        epochs=options.target_epochs, batch_size=options.target_batch, resolution=options.resolution
+    )
+    target = common.search_config(file, **options.target, **asked)
+    settings = {"source": source.model_dump(mode="json"), "target": target.model_dump(mode="json")}
+    points = Points("transfer", options.output, {**settings, "latency": options.latency})
+    networks: list[dict[str, Any]] = []
+    for seed in options.seeds:
+        seeded = {"seed": seed}
+        searches = source.model_copy(update=seeded), target.model_copy(update=seeded)
+        networks += Seed(*searches, options.latency, options.runs, points).networks()
+    entries = summarise(networks)
+    columns = ("method", "seeds", "test score", "latency ms", "of the transferred", "steps on the target")
+    title = f"From {source.task} on {source.data} to {target.task} on {target.data}; mean ± spread over seeds"
+    common.show(
+        {"networks": networks, "summary": entries},
+        [Table(title, columns, list(map(row_of, entries)))],
+        options.json,
+    )
+
+
+if __name__ == "__main__":
+    common.run(main)

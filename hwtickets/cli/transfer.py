@@ -1,0 +1,50 @@
+"""`hwtickets transfer`: a ticket's trunk for another task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwtickets.cli import options
+from hwtickets.cli.printing import print_fields, print_json
+from hwtickets.cli.sessions import interruptible
+
+NAME = "transfer"
+EXAMPLE = "hwtickets transfer runs/demo/ticket --task classification --data folder:photos"
+
+
+def run(
+    ticket: Annotated[Path, typer.Argument(metavar="TICKET", help="Folder of a ticket.")],
+    task: Annotated[str, typer.Option(help="What is learnt now.")] = "classification",
+    data: Annotated[str | None, typer.Option(help="The data of that task, as for a search.")] = None,
+    freeze: Annotated[
+        str,
+        typer.Option(help="What stays: architecture (masks, too), or trunk (its weights, too)."),
+    ] = "architecture",
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the training data (default: those of the search).")
+    ] = None,
+    resolution: options.Resolution = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step (default: as in the search).")] = None,
+    seed: options.Seed = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Where the new ticket goes (default: beside it).")
+    ] = None,
+    config: options.File = None,
+    as_json: options.Json = False,
+) -> None:
+    """Put a new head on a ticket and train it for another task; widths and masks of the trunk stay."""
+    from hwtickets.errors import UsageError
+    from hwtickets.progress import Progress
+
+    if data is None:
+        raise UsageError("no data is given; add it, e.g. --data folder:photos")
+    with interruptible():
+        from hwtickets import api
+
+        result = api.transfer(
+            ticket, task, data, freeze, epochs, output_dir, Progress(), resolution, batch_size, seed
+        )
+    print_json(result) if as_json else print_fields(result)

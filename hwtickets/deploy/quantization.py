@@ -1,0 +1,128 @@
+"""8-bit networks: QuantizeLinear and DequantizeLinear around the operators, one recipe a kind of runtime."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, create_calibrator
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+from onnxruntime.quantization.registry import QDQRegistry
+
+from hwtickets.errors import HwticketsError
+
+Array = NDArray[np.float32]
+
+#: Operators whose weights are quantized: what can be kept in fp32 one by one.
+_WEIGHTED = ("Conv", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True)
+class QuantizationRecipe:
+    """How a runtime wants its 8-bit networks; weights are S8 for each output channel in all of them.
+
+    Attributes:
+        name: "x86" or "tensorrt".
+        activations: Type of the activations.
+        options: Further options of ONNX Runtime's quantizer.
+    """
+
+    name: str
+    activations: QuantType
+    options: dict[str, Any]
+
+
+#: What VNNI multiplies: U8 activations by S8 weights, bias in S32.
+X86 = QuantizationRecipe("x86", QuantType.QUInt8, {})
+#: TensorRT takes symmetric S8 only, and refuses a bias behind DequantizeLinear.
+TENSORRT = QuantizationRecipe(
+    "tensorrt",
+    QuantType.QInt8,
+    {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
+)
+
+
+def recipe_for(runtime: str) -> QuantizationRecipe:
+    """The recipe of the runtime that a device uses."""
+    return TENSORRT if runtime in ("tensorrt", "trtexec") else X86
+
+
+class Quantizer:
+    """A network with the ranges of its activations, ready to be quantized in whole or in part.
+
+    Args:
+        model: A serialized ONNX model in fp32 with the input "x" of batch 1.
+        recipe: How.
+        images: What it is calibrated on, shape (images, channels, height, width).
+
+    Raises:
+        HwticketsError: There are no images, or they are all of one value: no range can be read off them.
+    """
+
+    def __init__(self, model: bytes, recipe: QuantizationRecipe, images: Array) -> None:
+        if len(images) == 0 or float(np.ptp(images)) == 0:
+            found = "is empty" if len(images) == 0 else "is constant"
+            raise HwticketsError(f"the calibration set {found}; give the training images of the task")
+        self._model = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model))
+        self._recipe = recipe
+        self._ranges = _activation_ranges(self._model, images)
+
+    @property
+    def nodes(self) -> list[str]:
+        """Names of the operators with weights, in execution order."""
+        return [node.name for node in self._model.graph.node if node.op_type in _WEIGHTED]
+
+    def quantized(self, kept: Collection[str] = ()) -> bytes:
+        """The serialized network in int8.
+
+        Args:
+            kept: Names of operators that stay in fp32.
+        """
+        copied = onnx.ModelProto()
+        copied.CopyFrom(self._model)
+        quantizer = QDQQuantizer(
+            copied,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=self._recipe.activations,
+            tensors_range=self._ranges,
+            nodes_to_quantize=[],
+            nodes_to_exclude=list(kept),
+            op_types_to_quantize=list(QDQRegistry),
+            extra_options=self._recipe.options,
+        )
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+        serialized: bytes = quantizer.model.model.SerializeToString()
+        return serialized
+
+
+class _Images(CalibrationDataReader):  # type: ignore[misc]
+    """One image after the other."""
+
+    def __init__(self, images: Iterable[Array]) -> None:
+        self._images: Iterator[Array] = iter(images)
+
+    def get_next(self) -> dict[str, Array] | None:
+        image = next(self._images, None)
+        return None if image is None else {"x": image[None]}
+
+
+def _activation_ranges(model: onnx.ModelProto, images: Array) -> Any:
+    with tempfile.TemporaryDirectory(prefix="hwtickets-") as folder:
+        path = Path(folder) / "model.onnx"
+        onnx.save(model, path)
+        calibrator = create_calibrator(
+            path,
+            augmented_model_path=str(Path(folder) / "augmented.onnx"),
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        calibrator.collect_data(_Images(images))
+        return calibrator.compute_data()

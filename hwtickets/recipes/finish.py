@@ -1,0 +1,77 @@
+"""What follows a draw within a search: the recipe that its configuration and its pipeline ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwtickets.config import SearchConfig
+from hwtickets.recipes.early import EARLY, INIT
+from hwtickets.recipes.lineage import Lineage
+from hwtickets.recipes.pipelines import PIPELINES
+from hwtickets.recipes.pruning import shuffled
+from hwtickets.recipes.recipe import RECIPES
+from hwtickets.recipes.work import Record, Work, teacher_of
+from hwtickets.search.job import Job
+from hwtickets.search.tickets import CutNetwork
+from hwtickets.sparsity.mask import apply_masks
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a recipe finds and leaves things.
+
+    Attributes:
+        state: State folder of the search.
+        dense: Ticket folder of the dense network, the teacher where no other is asked for.
+        checkpoint: Where to save on the way; the recipe's name is put in front.
+    """
+
+    state: Path
+    dense: Path
+    checkpoint: Path
+
+
+def finish(job: Job, network: CutNetwork, places: Places, steps: int | None, suffix: str) -> Record:
+    """Applies the recipe of a job to a drawn network, in place.
+
+    Args:
+        job: The search.
+        network: What was drawn; the masks are shuffled first where the pipeline says so.
+        places: Where to find and leave things.
+        steps: Training steps that are asked for; None for the recipe's own. For none the network stays as it
+            was drawn.
+        suffix: Appended to the names of the stages.
+    """
+    config, plan, drawn = job.config, job.plan, network.drawn
+    pipeline = PIPELINES[config.pipeline]
+    masks = network.masks
+    if pipeline.shuffles:
+        masks = shuffled(network.model, masks, config.mask_pattern, config.seed)
+        apply_masks(network.model, masks)
+    lineage = Lineage(
+        job.space, network.model.sizes, job.task.num_outputs, drawn.widths, network.channels, places.state
+    )
+    work = Work(
+        model=network.model,
+        masks=masks,
+        task=job.task,
+        config=config,
+        lineage=lineage,
+        full_steps=plan.total,
+        short_steps=plan.total - plan.search,
+        first_step=plan.search,
+        asked_steps=steps,
+        rewind_to=EARLY if config.rewind_to else INIT,
+        teacher=teacher_of(config, places.dense),
+        prunes=pipeline.masks == "training" and config.sparsity > 0,
+        checkpoint=places.checkpoint,
+        suffix=suffix,
+        progress=job.progress,
+    )
+    return RECIPES["none" if steps == 0 else recipe_of(config)](work)
+
+
+def recipe_of(config: SearchConfig) -> str:
+    """The recipe that a search ends with; a network that nothing was searched for begins from scratch."""
+    return config.recipe or "finetune" if PIPELINES[config.pipeline].searches else "scratch"

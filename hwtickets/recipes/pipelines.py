@@ -1,0 +1,85 @@
+"""The ways from a supernet to a ticket that are compared at equal budgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from hwtickets.errors import UsageError
+
+if TYPE_CHECKING:
+    from hwtickets.config import SearchConfig
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What is searched, what is drawn, and when weights are masked.
+
+    Attributes:
+        searches: Whether a supernet is trained; otherwise the drawn network is trained from scratch, for as
+            many steps as search and recipe have together.
+        network: What is drawn: the most valuable network, one of uniform or random widths, or the whole
+            supernet, which keeps no budget.
+        masks: When weights are masked: while the supernet is trained, while the drawn network is, or never.
+        needs_masks: Whether there is nothing to compare without `sparsity`.
+        shuffles: Whether masks are shuffled within each layer after the draw.
+        recipes: Recipes that it can end with.
+    """
+
+    searches: bool = True
+    network: Literal["valued", "uniform", "random", "whole"] = "valued"
+    masks: Literal["searching", "training", "never"] = "searching"
+    needs_masks: bool = False
+    shuffles: bool = False
+    recipes: tuple[str, ...] = ("distill", "finetune", "none", "rewind", "scratch")
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether it can keep a budget; masks make nothing faster or smaller on a dense runtime."""
+        return self.network != "whole"
+
+    def searched(self, config: SearchConfig) -> SearchConfig:
+        """The configuration that its supernet is trained with."""
+        updates: dict[str, object] = {"shrinks": 0} if self.network == "whole" else {}
+        if self.masks != "searching":
+            updates |= {"sparsity": 0.0, "prune_schedule": "one-shot"}
+        return config.model_copy(update=updates)
+
+
+_TRAINED = ("distill", "finetune", "scratch")
+PIPELINES: dict[str, Pipeline] = {
+    "two-in-one": Pipeline(),
+    "search-then-prune": Pipeline(
+        masks="training", needs_masks=True, recipes=("distill", "finetune", "none")
+    ),
+    "prune-only": Pipeline(network="whole", needs_masks=True),
+    "search-only": Pipeline(masks="never"),
+    "uniform": Pipeline(searches=False, network="uniform", masks="training", recipes=_TRAINED),
+    "random": Pipeline(searches=False, network="random", masks="training", recipes=_TRAINED),
+    "shuffled-mask": Pipeline(
+        needs_masks=True, shuffles=True, recipes=("distill", "finetune", "rewind", "scratch")
+    ),
+}
+
+
+def check_pipeline(config: SearchConfig) -> None:
+    """Checks that budgets, sparsity and recipe go with the pipeline of a configuration.
+
+    Raises:
+        UsageError: They do not; says what to change.
+    """
+    name, pipeline = config.pipeline, PIPELINES[config.pipeline]
+    if pipeline.budgeted and not config.budgets:
+        raise UsageError("no budget is given; add one, e.g. --latency 8ms or --latency 40%")
+    if config.budgets and not pipeline.budgeted:
+        raise UsageError(
+            f"pipeline {name} keeps all widths, and masks alone keep no budget on a dense runtime; leave the"
+            " budget out, or choose another pipeline"
+        )
+    if config.sparsity and pipeline.masks == "never":
+        raise UsageError(f"pipeline {name} masks nothing; leave sparsity {config.sparsity:g} out")
+    if not config.sparsity and pipeline.needs_masks:
+        raise UsageError(f"pipeline {name} is about masks; say what share they remove, e.g. --sparsity 0.8")
+    if config.recipe not in pipeline.recipes:
+        known = ", ".join(pipeline.recipes)
+        raise UsageError(f"pipeline {name} cannot end with recipe {config.recipe}; choose one of {known}")

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from hwtickets import api
+from hwtickets.cli.main import run
+from hwtickets.deploy.bundle import read_bundle, write_bundle
+from hwtickets.deploy.quantization import TENSORRT, X86, Quantizer, recipe_for
+from hwtickets.deploy.sensitivity import quantize_within
+from hwtickets.errors import HwticketsError, NumericsError, UsageError
+from hwtickets.progress import Progress
+from hwtickets.runtimes import load
+
+QUIET = Progress(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def exact(ticket_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return (write_bundle(ticket_folder, tmp_path_factory.mktemp("exact")) / "model.onnx").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def images(ticket_folder: Path) -> np.ndarray:
+    with np.load(ticket_folder / "samples.npz") as samples:
+        return samples["inputs"][:24]  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def quantizer(exact: bytes, images: np.ndarray) -> Quantizer:
+    return Quantizer(exact, X86, images)
+
+
+def _outputs(model: bytes, images: np.ndarray) -> np.ndarray:
+    session = load(model)
+    return np.concatenate([session.run({"x": image[None]})[0] for image in images])
+
+
+def _in_int8(model: bytes) -> int:
+    """How many operators with weights read them through DequantizeLinear."""
+    graph = onnx.load_model_from_string(model).graph
+    made = {output: node.op_type for node in graph.node for output in node.output}
+    weighted = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
+    return sum(made.get(node.input[1]) == "DequantizeLinear" for node in weighted)
+
+
+def test_an_8_bit_network_computes_nearly_the_same_in_a_third_of_the_bytes(
+    exact: bytes, images: np.ndarray, quantizer: Quantizer
+) -> None:
+    whole = quantizer.quantized()
+    expected, actual = _outputs(exact, images), _outputs(whole, images)
+    assert 0 < np.abs(actual - expected).max() < 0.1 * np.abs(expected).max()
+    assert _in_int8(whole) == len(quantizer.nodes)
+
+
+def test_operators_can_stay_in_fp32(exact: bytes, images: np.ndarray, quantizer: Quantizer) -> None:
+    first, *others = quantizer.nodes
+    assert _in_int8(quantizer.quantized([first])) == len(others)
+    assert _in_int8(quantizer.quantized(quantizer.nodes)) == 0
+
+
+def test_tensorrt_takes_no_quantized_bias_and_no_offset(exact: bytes, images: np.ndarray) -> None:
+    model = onnx.load_model_from_string(Quantizer(exact, TENSORRT, images).quantized())
+    initializers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    offsets = [
+        initializers[node.input[2]]
+        for node in model.graph.node
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear")
+    ]
+    assert offsets and all(offset.dtype == np.int8 and not offset.any() for offset in offsets)
+    assert not any(values.dtype == np.int32 and values.ndim == 1 for values in initializers.values())
+    assert (recipe_for("trtexec"), recipe_for("onnxruntime")) == (TENSORRT, X86)
+
+
+@pytest.mark.parametrize("bearable", [1, 3, 5])
+def test_no_more_operators_stay_in_fp32_than_the_accuracy_asks_for(
+    exact: bytes, images: np.ndarray, quantizer: Quantizer, bearable: int
+) -> None:
+    def score(model: bytes) -> float:
+        return float(-max(0, _in_int8(model) - bearable))
+
+    found = quantize_within(quantizer, score, 0.0, exact, images[:4])
+    assert _in_int8(found.model) == bearable
+    assert len(found.kept) == len(quantizer.nodes) - bearable
+    worst = quantize_within(quantizer, score, -1.0, exact, images[:4])
+    assert worst.kept == found.kept[: len(worst.kept)]
+
+
+def test_a_network_that_bears_no_int8_is_refused(
+    exact: bytes, images: np.ndarray, quantizer: Quantizer
+) -> None:
+    with pytest.raises(NumericsError, match=r"int8 loses too much: -1 .*--max-drop"):
+        quantize_within(quantizer, lambda model: -_in_int8(model), 0.0, exact, images[:4])
+
+
+@pytest.mark.parametrize(("count", "fault"), [(0, "is empty"), (3, "is constant")])
+def test_a_calibration_set_that_says_nothing(exact: bytes, count: int, fault: str) -> None:
+    with pytest.raises(HwticketsError, match=f"the calibration set {fault}"):
+        Quantizer(exact, X86, np.full((count, 1, 12, 12), 0.5, np.float32))
+
+
+def test_an_int8_bundle_is_exported_verified_and_timed(
+    ticket_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "small"
+    asked = ["--precision", "int8", "--max-drop", "100", "--output-dir", str(bundle)]
+    assert run(["export", str(ticket_folder), *asked]) == 0
+    facts = read_bundle(bundle).facts
+    assert facts["precision"] == "int8" and facts["conversion"]["recipe"] == "x86"
+    assert facts["conversion"]["validation_images"] > 0 and facts["conversion"]["kept_fp32"] == []
+    found = api.verify(bundle, "cpu", 20)
+    assert (found["tolerance"], found["images"]) == (0.2, 20)
+    blocks = {block["name"] for block in api.benchmark(bundle, "cpu", 20, None)["blocks"]}
+    assert {"stem", "blocks.0", "blocks.1"} <= blocks
+
+
+def test_a_half_precision_bundle(ticket_folder: Path, tmp_path: Path) -> None:
+    bundle = api.export(ticket_folder, "onnx", tmp_path / "half", QUIET, "fp16")
+    weights = onnx.load(bundle / "model.onnx").graph.initializer
+    assert any(weight.data_type == onnx.TensorProto.FLOAT16 for weight in weights)
+    assert api.verify(bundle, "cpu", 20)["tolerance"] == 1e-2
+
+
+def test_bad_wishes(ticket_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown precision 'int9'; did you mean 'int8'"):
+        api.export(ticket_folder, "onnx", tmp_path, QUIET, "int9")
+    with pytest.raises(UsageError, match="largest drop is a number of points from 0 on"):
+        api.export(ticket_folder, "onnx", tmp_path, QUIET, "int8", max_drop=float("nan"))

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hwtickets import api
+from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.progress import Progress
+from hwtickets.space.slicing import resize
+from hwtickets.space.space import SearchSpace
+from hwtickets.sparsity.mask import apply_masks, magnitude_masks, maskable_weights
+from hwtickets.sparsity.ticket import Architecture, Ticket, ticket_hash
+from hwtickets.supernets import Supernet, build_supernet
+
+QUIET = Progress(quiet=True)
+SIZES = {
+    "stem_channels": [8, 8],
+    "stages": [[1, [1], [8]], [2, [1, 1], [8, 16]]],
+    "head_channels": [16, 16],
+    "last_channels": 16,
+    "expand_ratio": 2,
+    "kernel_sizes": [3],
+}
+SETTINGS = {"budgets": {"macs": "50%"}, "baseline": False, "batch_size": 4, "learning_rate": 0.05}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory, shake: Callable[[Any], Any]) -> Path:
+    """A sparse, narrowed ticket of `hrnas-tiny` that classifies colour images of 32 pixels."""
+    torch.manual_seed(0)
+    model = shake(build_supernet("hrnas-tiny", (3, 32, 32), 10, dict(SIZES)))
+    space = SearchSpace(model, "hrnas-tiny")
+    widths = {name: unit.width // 2 for name, unit in space.units.items()}
+    widths |= {name: 0 for name in list(widths)[1:2] if space.units[name].branch}
+    resize(model, space.units.values(), widths)
+    apply_masks(model, magnitude_masks(model, 0.5, 0.1))
+    forms = {block: names[-1] for block, names in space.forms().items()}
+    architecture = Architecture("hrnas-tiny", model.sizes, (3, 32, 32), 10, widths, space.dense(), forms)
+    task = {"name": "classification", "data": "cifar10:elsewhere", "metric": "", "classes": []}
+    provenance = {"seed": 0, "config": SETTINGS, "drawn": {"run": "gone"}}
+    folder = tmp_path_factory.mktemp("source") / "ticket"
+    Ticket(architecture, dict(model.state_dict()), task, provenance).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes of 32x48 pixels: bright boxes on dark ground, three classes of them."""
+    folder = tmp_path_factory.mktemp("scenes")
+    (folder / "classes.txt").write_text("ground\nred\nblue\n")
+    random = np.random.default_rng(0)
+    for part, count in (("train", 12), ("val", 4), ("test", 4)):
+        for index in range(count):
+            labels = np.zeros((32, 48), np.uint8)
+            labels[4:28, 4:20], labels[8:24, 26:44] = 1, 2
+            colours = np.array([[40, 40, 40], [220, 50, 50], [50, 50, 220]])
+            image = (colours[labels] + random.integers(0, 30, (32, 48, 1))).astype(np.uint8)
+            for kind, pixels in (("images", image), ("masks", labels)):
+                (folder / kind / part).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(folder / kind / part / f"{index}.png")
+    return folder
+
+
+def _transfer(source: Path, data: Path, folder: Path, freeze: str = "architecture", **more: Any) -> Any:
+    return api.transfer(source, "segmentation", f"masks:{data}", freeze, 2, folder, QUIET, "32x48", **more)
+
+
+def _parts(ticket: Ticket) -> tuple[Supernet, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The module, and the state of trunk and head."""
+    model = ticket.module()
+    state = model.state_dict()
+    head = {name: tensor for name, tensor in state.items() if model.in_head(name)}
+    return model, {name: tensor for name, tensor in state.items() if name not in head}, head
+
+
+def test_the_trunk_goes_from_classes_to_maps_with_widths_and_masks(
+    source: Path, scenes: Path, tmp_path: Path
+) -> None:
+    result = _transfer(source, scenes, tmp_path / "dense")
+    old, new = Ticket.load(source), Ticket.load(tmp_path / "dense")
+    model, trunk, _ = _parts(new)
+    _, old_trunk, _ = _parts(old)
+    assert model(torch.zeros(1, 3, 32, 48)).shape == (1, 3, 8, 12)
+    assert {n: t.shape for n, t in trunk.items()} == {n: t.shape for n, t in old_trunk.items()}
+    masked = 0
+    for name, weight in maskable_weights(model).items():
+        if name in old_trunk:
+            removed = old_trunk[name] == 0
+            masked += int(removed.sum())
+            assert not weight[removed].any(), f"{name}: masks stay"
+            assert not torch.equal(weight, old_trunk[name]), f"{name}: weights are trained"
+    assert masked > 100
+    widths = new.architecture.widths
+    assert result["new_units"] == ["head.transform.k3"] == [n for n in widths if n.startswith("head")]
+    assert widths["head.transform.k3"] == new.architecture.totals["head.transform.k3"]
+    trunk_units = [name for name in widths if name not in result["new_units"]]
+    assert all(widths[name] == old.architecture.widths[name] for name in trunk_units)
+    assert all(
+        new.architecture.forms[block] == old.architecture.forms[block] for block in _blocks(trunk_units)
+    )
+    facts = new.provenance
+    assert facts["parent"] == ticket_hash(source) and facts["recipe"] == "transfer"
+    assert facts["source"] == {"name": "classification", "data": "cifar10:elsewhere"}
+    assert "drawn" not in facts and facts["steps"] == result["steps"] == 6
+    assert new.task["name"] == "segmentation" and new.task["classes"] == ["ground", "red", "blue"]
+
+
+def test_a_frozen_trunk_stays_as_it_is_and_the_head_learns(
+    source: Path, scenes: Path, tmp_path: Path
+) -> None:
+    _transfer(source, scenes, tmp_path / "short", "trunk")
+    _, trunk, head = _parts(Ticket.load(tmp_path / "short"))
+    _, old_trunk, _ = _parts(Ticket.load(source))
+    assert [name for name in trunk if not torch.equal(trunk[name], old_trunk[name])] == []
+    _transfer(source, scenes, tmp_path / "other", "trunk", seed=1)
+    _, _, other = _parts(Ticket.load(tmp_path / "other"))
+    assert not torch.equal(head["head.classifier.weight"], other["head.classifier.weight"])
+
+
+def test_a_transferred_ticket_is_exported_retrained_and_transferred_as_any_other(
+    source: Path, scenes: Path, tmp_path: Path
+) -> None:
+    _transfer(source, scenes, tmp_path / "first")
+    bundle = api.export(tmp_path / "first", "onnx", tmp_path / "bundle")
+    assert api.verify(bundle, "cpu", 4)["max_rel_error"] < 1e-4
+    again = api.retrain(tmp_path / "first", "finetune", 1, tmp_path / "again", QUIET)
+    assert again["steps"] == 3
+    with pytest.raises(HwticketsError, match="--run"):
+        api.retrain(tmp_path / "first", "rewind", 1, tmp_path / "x", QUIET)
+    fewer = tmp_path / "scenes"
+    fewer.mkdir()
+    for name in ("images", "masks"):
+        (fewer / name).symlink_to(scenes / name)
+    (fewer / "classes.txt").write_text("ground\nred\nblue\ngreen\n")
+    _transfer(tmp_path / "first", fewer, tmp_path / "second", batch_size=2)
+    ticket = Ticket.load(tmp_path / "second")
+    assert ticket.architecture.classes == 4 and ticket.provenance["steps"] == 12
+    assert (
+        ticket.architecture.sizes["last_channels"]
+        == Ticket.load(tmp_path / "first").architecture.sizes["last_channels"]
+    )
+
+
+def test_what_does_not_fit_is_one_line(source: Path, scenes: Path, tmp_path: Path) -> None:
+    def error(ticket: Path, task: str, data: str, **more: Any) -> str:
+        freeze = more.pop("freeze", "architecture")
+        with pytest.raises(UsageError) as caught:
+            api.transfer(ticket, task, data, freeze, 1, tmp_path / "new", QUIET, "32x48", **more)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    data = f"masks:{scenes}"
+    assert "did you mean 'trunk'" in error(source, "segmentation", data, freeze="trunc")
+    assert "unknown task" in error(source, "segmentaton", data)
+    grey, colour = (_mobile(tmp_path / f"{channels}", channels) for channels in (1, 3))
+    assert "images of 1 channels, segmentation gives 3" in error(grey, "segmentation", data)
+    assert "supernet mobile has no dense head" in error(colour, "segmentation", data)
+    with pytest.raises(UsageError, match="epochs of a transfer"):
+        api.transfer(source, "segmentation", data, "trunk", 0, tmp_path / "new", QUIET)
+    with pytest.raises(UsageError, match="is the ticket itself"):
+        api.transfer(source, "segmentation", data, "trunk", 1, source, QUIET)
+
+
+def _mobile(folder: Path, channels: int) -> Path:
+    """A ticket of a supernet that can only classify."""
+    shape = channels, 32, 32
+    model = build_supernet("mobile", shape, 10, {"stages": [[16, 1, 1]]})
+    dense = SearchSpace(model, "mobile").dense()
+    architecture = Architecture("mobile", model.sizes, shape, 10, dense, dense, {"blocks.0": "split"})
+    task = {"name": "classification", "data": "cifar10:elsewhere"}
+    Ticket(architecture, dict(model.state_dict()), task, {"config": SETTINGS}).save(folder)
+    return folder
+
+
+def _blocks(units: list[str]) -> set[str]:
+    return {unit.rpartition(".")[0] for unit in units}

@@ -1,0 +1,159 @@
+"""Trainings that several processes do together; run as a program, each process is one of them.
+
+python scenarios.py FOLDER SCENARIO..., with the environment that torchrun sets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hwtickets.config import SearchConfig
+from hwtickets.costs import AdditiveCost, macs_cost
+from hwtickets.errors import BudgetError, HwticketsError
+from hwtickets.search.shrinking import Pricing
+from hwtickets.search.two_in_one import StepPlan, TwoInOne
+from hwtickets.space.slicing import keep_channels, present_widths
+from hwtickets.space.space import SearchSpace
+from hwtickets.supernets import Supernet, build_supernet
+from hwtickets.tasks import TaskSettings, build_task
+from hwtickets.tasks.task import Task
+from hwtickets.training.compute import Compute
+from hwtickets.training.loop import Hook, TrainingLoop
+from hwtickets.training.optimizer import build_optimizer
+from hwtickets.training.plain import PlainTraining, train_plain
+from hwtickets.training.processes import dismiss
+from hwtickets.training.schedules import LearningRate
+from hwtickets.training.teacher import TaughtLessons
+from hwtickets.training.torchrun import helps
+from hwtickets.training.worker import serve
+
+SAMPLE = Path(__file__).parents[1] / "data" / "fashion-mnist"
+SIZES: dict[str, Any] = {
+    "stem_channels": 8,
+    "stages": [[16, 1, 1], [16, 1, 2]],
+    "expand_ratio": 2,
+    "kernel_sizes": [3, 5],
+}
+PLAN = StepPlan(search=16, total=20)
+
+
+def task() -> Task:
+    return build_task("classification", TaskSettings(f"fashion-mnist:{SAMPLE}", (12, 12), 20, 0.1))
+
+
+def model(seed: int = 0) -> Supernet:
+    torch.manual_seed(seed)
+    return build_supernet("mobile", (1, 12, 12), 10, SIZES)
+
+
+def two_in_one(folder: Path, advance: Callable[..., None], **settings: Any) -> dict[str, Any]:
+    """A search with two shrinks and pruned weights."""
+    config = SearchConfig.model_validate(
+        {
+            "budgets": {"latency": "60%"},
+            "batch_size": 20,
+            "learning_rate": 0.1,
+            "shrinks": 2,
+            "sparsity": 0.3,
+            "accelerator": "cpu",
+            **settings,
+        }
+    )
+    space = SearchSpace(model(), "mobile")
+    latency = AdditiveCost("latency", "ms", 0.002, lambda spec: 0.001 + spec.macs / 5e6)
+    costs = {"latency": latency, "macs": macs_cost()}
+    dense = Pricing(space, costs, {}, "latency", 8, 0).costs_of(space.dense())["latency"]
+    pricing = Pricing(space, costs, {"latency": 0.75 * dense}, "latency", 8, 0)
+    folder.mkdir(parents=True, exist_ok=True)
+    search = TwoInOne(model(), task(), pricing, config, PLAN, folder, lambda event: None)
+    search.loop.interval = 4
+    losses: list[float] = []
+
+    def noted(count: int, note: str = "") -> None:
+        losses.append(search.loop.loss)
+        advance(count, note=note)
+
+    search.resume()
+    search.run(noted)
+    return {"losses": losses, "widths": present_widths(search.model, space.units.values())}
+
+
+def taught(
+    folder: Path, advance: Callable[..., None], refused_at: int = 0, recut_at: int = 0, **compute: Any
+) -> dict[str, Any]:
+    """Plain training with a teacher, the first block frozen; perhaps cut to what it is, or broken off."""
+    student = model()
+    for parameter in student.get_submodule("blocks.0").parameters():
+        parameter.requires_grad_(False)
+    lessons = TaughtLessons(task(), model(1), 0.5, 4.0)
+    losses: list[float] = []
+    units = list(SearchSpace(student, "mobile").units.values())
+
+    class Losses(Hook):
+        name = "losses"
+
+        def after_step(self, loop: TrainingLoop) -> None:
+            losses.append(loop.loss)
+            if len(losses) == recut_at:
+                keep_channels(loop.model, units, {unit.name: torch.arange(unit.width) for unit in units})
+                loop.optimizer = build_optimizer(loop.model, 5e-4)
+            if len(losses) == refused_at:
+                raise BudgetError("nothing meets the budget")
+
+    rate = LearningRate(0.02, 6)
+    training = PlainTraining(rate, 0, 6, 5e-4, 0.9, 0, 3, compute=Compute("cpu", **compute))
+    with contextlib.suppress(BudgetError):
+        train_plain(student, lessons, training, {}, None, advance, [Losses()])
+    weights = {name: tensor.tolist() for name, tensor in student.state_dict().items()}
+    return {"losses": losses, "weights": weights}
+
+
+SCENARIOS = {"two_in_one": two_in_one, "taught": taught}
+
+
+def _killer(folder: Path, kill_at: int) -> Callable[..., None]:
+    """Kills the other process after so many steps; 0: never."""
+    steps = itertools.count(1)
+
+    def advance(count: int, note: str = "") -> None:
+        if next(steps) == kill_at:
+            os.kill(int((folder / "other").read_text()), signal.SIGKILL)
+
+    return advance
+
+
+def _lead(folder: Path, names: list[str]) -> None:
+    results = {}
+    for name in names:
+        scenario, _, text = name.partition(":")
+        settings = json.loads(text) if text else {}
+        advance = _killer(folder, settings.pop("kill_other_at", 0))
+        results[name] = SCENARIOS[scenario](folder / scenario, advance, **settings)
+        (folder / "results.json").write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    where = Path(sys.argv[1])
+    if helps():
+        (where / "other").write_text(str(os.getpid()))
+        sys.exit(serve())
+    try:
+        _lead(where, [name for name in sys.argv[2:] if name != "die"])
+    except HwticketsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        dismiss()
+        sys.exit(error.exit_code)
+    if "die" in sys.argv:
+        os.kill(os.getpid(), signal.SIGKILL)
+    dismiss()

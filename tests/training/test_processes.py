@@ -1,0 +1,141 @@
+"""Two processes train as one does: real processes, gloo, one machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+PROGRAM = Path(__file__).with_name("scenarios.py")
+SINGLE: dict[str, Any] = runpy.run_path(str(PROGRAM))
+
+
+@dataclass
+class _Ended:
+    code: int
+    lines: list[str]
+
+
+def _run_two(folder: Path, *scenarios: str, machines: int = 1) -> tuple[_Ended, _Ended]:
+    """Runs the program twice with the environment that torchrun gives it on so many machines."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    places = [
+        {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank % (2 // machines)),
+            "GROUP_RANK": str(rank * machines // 2),
+        }
+        for rank in range(2)
+    ]
+    shared |= {"LOCAL_WORLD_SIZE": str(2 // machines)}
+    command = [sys.executable, str(PROGRAM), str(folder), *scenarios]
+    processes = [
+        subprocess.Popen(
+            command,
+            env={**os.environ, **shared, **place},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for place in places
+    ]
+    try:
+        outputs = [process.communicate(timeout=120)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    first, second = (
+        _Ended(process.returncode, output.splitlines())
+        for process, output in zip(processes, outputs, strict=True)
+    )
+    return first, second
+
+
+def _alone(name: str, folder: Path) -> dict[str, Any]:
+    """The same scenario in this process."""
+    scenario, _, text = name.partition(":")
+    settings = json.loads(text) if text else {}
+    result: dict[str, Any] = SINGLE["SCENARIOS"][scenario](folder, lambda count, note="": None, **settings)
+    return result
+
+
+SEARCH, TAUGHT, IN_PARTS = "two_in_one", "taught", 'taught:{"accumulate": 2}'
+REFUSED, RECUT = 'taught:{"refused_at": 2}', 'taught:{"recut_at": 3}'
+FP16, UNSYNCED = 'taught:{"precision": "fp16"}', 'taught:{"sync_batchnorm": false}'
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, Any], _Ended, _Ended]]:
+    folder = tmp_path_factory.mktemp("together")
+    first, second = _run_two(folder, REFUSED, RECUT, SEARCH, TAUGHT, IN_PARTS, FP16, UNSYNCED, "die")
+    assert (folder / "results.json").exists(), (first, second)
+    yield json.loads((folder / "results.json").read_text()), first, second
+
+
+@pytest.mark.parametrize("name", [REFUSED, RECUT, SEARCH, TAUGHT, IN_PARTS])
+def test_two_processes_learn_what_one_learns(
+    together: tuple[dict[str, Any], _Ended, _Ended], tmp_path: Path, name: str
+) -> None:
+    results, _, _ = together
+    expected, actual = _alone(name, tmp_path), results[name]
+    assert len(actual["losses"]) == {REFUSED: 2, SEARCH: 16}.get(name, 6)
+    assert actual["losses"] == pytest.approx(expected["losses"], rel=1e-5)
+    assert actual.get("widths") == expected.get("widths")
+    for key, values in expected.get("weights", {}).items():
+        torch.testing.assert_close(
+            torch.tensor(actual["weights"][key]), torch.tensor(values), rtol=1e-3, atol=1e-4
+        )
+
+
+def test_fp16_keeps_its_scale_in_both_processes(together: tuple[dict[str, Any], _Ended, _Ended]) -> None:
+    exact, rounded = together[0][TAUGHT]["losses"], together[0][FP16]["losses"]
+    assert rounded == pytest.approx(exact, rel=2e-2)
+    assert rounded != pytest.approx(exact, rel=1e-6)
+
+
+def test_batch_norms_that_are_not_shared_see_half_a_batch(
+    together: tuple[dict[str, Any], _Ended, _Ended],
+) -> None:
+    shared, own = together[0][TAUGHT]["losses"], together[0][UNSYNCED]["losses"]
+    assert own == pytest.approx(shared, rel=0.2)
+    assert own[0] != pytest.approx(shared[0], rel=1e-5)
+
+
+def test_the_search_of_two_processes_really_shrinks(together: tuple[dict[str, Any], _Ended, _Ended]) -> None:
+    widths = together[0][SEARCH]["widths"]
+    assert 0 < sum(widths.values()) < 96
+    assert len(set(widths.values())) > 1
+
+
+def test_a_process_that_is_left_alone_says_so_in_one_line(
+    together: tuple[dict[str, Any], _Ended, _Ended],
+) -> None:
+    _, first, second = together
+    assert first.code == -9 and second.code == 1
+    assert len(second.lines) == 1, second.lines
+    assert second.lines[0].startswith("error: training: another process of this training has ended")
+
+
+def test_when_a_process_dies_the_first_one_stops_in_one_line_and_can_go_on_alone(tmp_path: Path) -> None:
+    first, second = _run_two(tmp_path, 'two_in_one:{"kill_other_at": 7}', machines=2)
+    assert (first.code, second.code) == (1, -9), (first, second)
+    assert len(first.lines) == 1 and "another process of this training has ended" in first.lines[0], first
+    assert (tmp_path / "two_in_one" / "search.safetensors").exists()
+    resumed = _alone(SEARCH, tmp_path / "two_in_one")
+    undisturbed = _alone(SEARCH, tmp_path / "alone")
+    assert len(resumed["losses"]) == 16 - 4
+    assert resumed["losses"] == pytest.approx(undisturbed["losses"][4:], rel=1e-5)
+    assert resumed["widths"] == undisturbed["widths"]
