@@ -146,9 +146,9 @@ def verify(bundle: Path, device: str, images: int) -> dict[str, Any]:
     """
     opened, profile = read_bundle(bundle), get_device(device)
     with open_bench(profile, _precision(opened, profile)) as bench:
-        numerics, accuracy = verify_bundle(opened, bench, images)
+        numerics, score = verify_bundle(opened, bench, images)
     numerics.require_ok(opened.model_path)
-    return {**numerics.as_dict(), "accuracy_on_samples_percent": accuracy}
+    return {**numerics.as_dict(), "score_on_samples": score}
 
 
 def benchmark(bundle: Path, device: str, runs: int, dense: Path | None) -> dict[str, Any]:

@@ -48,8 +48,9 @@ class Run:
 
     @property
     def name(self) -> str:
-        """e.g. "nvidia-jetson-nano/cpu-4", "nvidia-jetson-nano/gpu0-1"; not always unique."""
-        device = re.sub(r"[^a-z0-9]+", "-", self.device.lower()).strip("-")
+        """The device without its description, e.g. "nvidia-jetson-nano/cpu-4"; not always unique."""
+        plain = re.sub(r"\(R\)|[®™]", "", self.device)
+        device = re.sub(r"[^a-z0-9]+", "-", re.split("[(,]", plain)[0].lower()).strip("-")
         cores = f"-powersave{self.powersave}" if self.powersave != "0" else ""
         return f"{device}/{'gpu' + self.gpu if self.gpu else 'cpu'}-{self.threads}{cores}"
 

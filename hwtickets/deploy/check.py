@@ -93,4 +93,4 @@ def block_times(
         totals[block] = totals.get(block, 0.0) + max(0.0, time.mean_ms - excess_ms)
     scale = min(1.0, latency_ms / max(sum(totals.values()), 1e-12))
     parts: list[dict[str, float | str]] = [{"name": name, "ms": ms * scale} for name, ms in totals.items()]
-    return [*parts, {"name": OVERHEAD, "ms": max(0.0, latency_ms - sum(totals.values()) * scale)}]
+    return [*parts, {"name": OVERHEAD, "ms": max(0.0, round(latency_ms - sum(totals.values()) * scale, 9))}]

@@ -17,7 +17,7 @@ from hwtickets.prediction.features import Index, Matrix, Vector
 #: Networks that represent all, and networks that the length scales are learnt from.
 _REPRESENTATIVES = 700
 _LEARNERS = 500
-_ITERATIONS = 60
+_ITERATIONS = 40
 #: Degrees of freedom of the t distribution, and how often the weights are found anew.
 _FREEDOM = 4.0
 _ROUNDS = 2
