@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -24,7 +24,9 @@ from hwtickets.errors import HwticketsError, UsageError, unknown
 from hwtickets.files import read_text
 from hwtickets.resources import resource_dir
 from hwtickets.sparsity.names import PatternName
-from hwtickets.tasks.settings import TaskSettings
+
+if TYPE_CHECKING:
+    from hwtickets.tasks.settings import TaskSettings
 
 PipelineName = Literal[
     "two-in-one",
@@ -173,6 +175,8 @@ class SearchConfig(_Config):
 
     def task_settings(self) -> TaskSettings:
         """What the task is built from."""
+        from hwtickets.tasks.settings import TaskSettings
+
         return TaskSettings(self.data, self.resolution, self.batch_size, self.label_smoothing, self.seed)
 
     @field_validator("recipe")

@@ -36,7 +36,6 @@ def _error(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -
         ("search --latency 40% --price energy", "'latency' or 'macs'"),
         ("search --latency 40% --set depth", "KEY=VALUE"),
         ("search --latency 40% --set stages=[[16,1,1]", "not a number, a word or a list"),
-        ("search --latency 40% --set depth=deep", "unknown size of supernet mobile 'depth'"),
         ("table build --input 28x28", "CxHxW"),
         ("table build --input 0x28x28", "CxHxW"),
         ("verify bundle --images 0", "images"),

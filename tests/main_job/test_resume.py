@@ -61,7 +61,11 @@ def test_an_interrupted_run_says_how_to_go_on_and_ends_with_the_same_ticket(
 def test_a_kill_between_draws_keeps_what_was_measured(searches: Any, tmp_path: Path) -> None:
     folder, more = tmp_path / "run", ("--latency", "80%", "--no-baseline", "--epochs", "2")
     candidates = folder / "candidates.jsonl"
-    code, output = searches.stopped(folder, candidates.exists, signal.SIGKILL, *more)
+
+    def measured() -> bool:
+        return candidates.exists() and candidates.read_text().endswith("\n")
+
+    code, output = searches.stopped(folder, measured, signal.SIGKILL, *more)
     assert code == -signal.SIGKILL, output
     first = json.loads(candidates.read_text().splitlines()[0])
     code, output = searches.run(folder, *more, "--resume")

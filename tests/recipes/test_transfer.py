@@ -127,7 +127,7 @@ def test_a_transferred_ticket_is_exported_retrained_and_transferred_as_any_other
     source: Path, scenes: Path, tmp_path: Path
 ) -> None:
     _transfer(source, scenes, tmp_path / "first")
-    bundle = api.export(tmp_path / "first", "onnx", tmp_path / "bundle")
+    bundle = api.export(tmp_path / "first", "onnx", tmp_path / "bundle", Progress(quiet=True))
     assert api.verify(bundle, "cpu", 4)["max_rel_error"] < 1e-4
     again = api.retrain(tmp_path / "first", "finetune", 1, tmp_path / "again", QUIET)
     assert again["steps"] == 3

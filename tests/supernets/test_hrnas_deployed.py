@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from hwtickets.deploy.deployable import deployable
-from hwtickets.deploy.onnx_export import export_onnx
+from hwtickets.deploy.onnx_export import export_onnx, write_onnx
 from hwtickets.runtimes import load
 from hwtickets.space.slicing import resize
 from hwtickets.space.space import SearchSpace
@@ -58,7 +58,7 @@ def exported(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ticket, _ = drawn
     path = tmp_path_factory.mktemp("export") / "model.onnx"
     deployed = deployable(ticket.module(), ticket.architecture.forms)
-    export_onnx(deployed, ticket.architecture.input_shape, path, {})
+    write_onnx(export_onnx(deployed, ticket.architecture.input_shape), path, {})
     return path
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from hwtickets.deploy.deployable import deployable
-from hwtickets.deploy.onnx_export import export_onnx
+from hwtickets.deploy.onnx_export import export_onnx, write_onnx
 from hwtickets.errors import UsageError
 from hwtickets.runtimes import load
 from hwtickets.space.operators import GraphBuilder, OperatorGraph
@@ -177,7 +177,7 @@ def test_the_exported_network_is_the_same_and_so_is_its_skeleton(
     widths |= {f"{with_tokens[1]}.k3": 0, f"{with_tokens[1]}.k5": 0, f"{with_tokens[1]}.tokens": 7}
     resize(model, space.units.values(), widths)
     forms = dict.fromkeys(space.blocks, form)
-    export_onnx(deployable(model, forms), model.input_shape, tmp_path / "m.onnx", {})
+    write_onnx(export_onnx(deployable(model, forms), model.input_shape), tmp_path / "m.onnx", {})
     x = torch.randn(1, *model.input_shape)
     (actual,) = load((tmp_path / "m.onnx").read_bytes()).run({"x": x.numpy()})
     expected = model(x).numpy()
