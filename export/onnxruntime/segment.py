@@ -15,6 +15,8 @@ def main():
     options = arguments()
     try:
         network = Network(options.model, options.threads)
+        if network.task != "segmentation":
+            raise ValueError(f"this network is for {network.task}, see README.md")
         for image in options.images:
             classes = segmented(image, network)
             path = image.with_name(image.stem + ".classes.png")

@@ -49,4 +49,5 @@ def run(
         from hwtickets import api
 
         result = api.retrain(ticket, recipe, epochs, output_dir, Progress(), teacher, run, rewind_to)
-    print_json(result) if as_json else print_fields(result)
+    known = {key: value for key, value in result.items() if value is not None}
+    print_json(result) if as_json else print_fields(known)
