@@ -110,6 +110,8 @@ class Channel:
                 request = self._queue.get(timeout=IDLE_LIMIT_S)
             except queue.Empty:
                 return
+            if request is None:
+                return
             self._under_way = (request.get("id"), time.monotonic())
             answer = agent.answer(request)
             self._under_way = None
@@ -137,6 +139,8 @@ class Channel:
                 break
             self._queue.put(request)
         os.kill(os.getpid(), signal.SIGTERM)
+        # A signal that comes right before the main thread waits for a request does not wake it.
+        self._queue.put(None)
 
     def _stay_alive(self):
         while True:
