@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.search.tickets import as_ticket
 from hwtickets.space.slicing import resize
 from hwtickets.space.space import SearchSpace
-from hwtickets.sparsity.ticket import Architecture, Ticket
+from hwtickets.sparsity.ticket import Ticket
 from hwtickets.supernets import SUPERNETS, Supernet, build_supernet
 from hwtickets.tasks.task import Task
 
@@ -34,24 +35,7 @@ class Graft:
 
     def ticket(self, task: Task, data: str, provenance: Mapping[str, Any]) -> Ticket:
         """The network as a ticket of its task."""
-        model, space = self.model, self.space
-        architecture = Architecture(
-            space.name,
-            model.sizes,
-            task.input_shape,
-            task.num_outputs,
-            self.widths,
-            space.dense(),
-            self.forms,
-        )
-        facts = {
-            "name": task.name,
-            "data": data,
-            "metric": task.metric,
-            "classes": task.classes,
-            "preprocessing": task.preprocessing(),
-        }
-        return Ticket(architecture, dict(model.state_dict()), facts, dict(provenance))
+        return as_ticket(self.model, self, self.space, task, data, provenance)
 
 
 def graft(ticket: Ticket, task: Task) -> Graft:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -74,23 +74,33 @@ def cut(
     return CutNetwork(model.eval(), masks, drawn, narrowed(point.origins, kept))
 
 
+class Shape(Protocol):
+    """Which subnet: channels kept by unit, deployed form by block."""
+
+    @property
+    def widths(self) -> dict[str, int]: ...
+
+    @property
+    def forms(self) -> dict[str, str]: ...
+
+
 def as_ticket(
     model: Supernet,
-    drawn: Allocation,
+    shape: Shape,
     space: SearchSpace,
     task: Task,
     data: str,
     provenance: Mapping[str, Any],
 ) -> Ticket:
-    """A drawn network as a ticket, ready to be saved."""
+    """A network as a ticket, ready to be saved."""
     architecture = Architecture(
         space.name,
         model.sizes,
         task.input_shape,
         task.num_outputs,
-        drawn.widths,
+        shape.widths,
         space.dense(),
-        drawn.forms,
+        shape.forms,
     )
     facts = {
         "name": task.name,

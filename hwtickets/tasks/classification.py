@@ -14,6 +14,7 @@ from hwtickets.tasks.augmentation import normalise, shift_and_flip
 from hwtickets.tasks.dataset import Dataset
 from hwtickets.tasks.datasets import load_dataset
 from hwtickets.tasks.evaluation import LARGEST_BATCH, batch_size_for, evaluating
+from hwtickets.tasks.logits import same_first_class, softened_divergence
 from hwtickets.tasks.order import BatchOrder
 from hwtickets.tasks.parts import part_rows
 from hwtickets.tasks.settings import TaskSettings
@@ -102,19 +103,8 @@ class Classification:
         return nn.functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
 
     def imitation_loss(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
-        """Divergence of the softened class probabilities, averaged over the batch.
-
-        Args:
-            outputs: Logits (B, classes).
-            taught: Logits of the teacher (B, classes).
-            temperature: Softens both; the factor of its square keeps the gradients' size.
-
-        Source: Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015), section 2.
-        """
-        own = nn.functional.log_softmax(outputs / temperature, 1)
-        other = nn.functional.log_softmax(taught / temperature, 1)
-        divergence = nn.functional.kl_div(own, other, reduction="batchmean", log_target=True)
-        return temperature**2 * divergence
+        """Divergence of the softened class probabilities; see `softened_divergence`."""
+        return softened_divergence(outputs, taught, temperature)
 
     @torch.no_grad()
     def score(self, model: nn.Module, split: SplitName) -> float:
@@ -137,7 +127,7 @@ class Classification:
     @staticmethod
     def agreement(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
         """Share of images with the same first class."""
-        return float((expected.argmax(1) == actual.argmax(1)).mean())
+        return same_first_class(expected, actual)
 
     def preprocessing(self) -> dict[str, Any]:
         """How to make an input: scale the shorter side, cut out the centre, (pixel / 255 - mean) / std."""

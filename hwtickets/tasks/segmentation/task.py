@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hwtickets.tasks.augmentation import normalise
 from hwtickets.tasks.evaluation import batch_size_for, evaluating
 from hwtickets.tasks.images import fill_in_threads
+from hwtickets.tasks.logits import same_first_class, softened_divergence
 from hwtickets.tasks.order import BatchOrder
 from hwtickets.tasks.parts import part_rows
 from hwtickets.tasks.segmentation.data import SegmentationData, load_scenes
@@ -114,19 +115,8 @@ class Segmentation:
         return total / (labels != IGNORED).sum().clamp(min=1)
 
     def imitation_loss(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
-        """Divergence of the softened class probabilities, averaged over all places of the maps.
-
-        Args:
-            outputs: Logits (B, classes, h, w).
-            taught: Logits of the teacher (B, classes, h, w).
-            temperature: Softens both; the factor of its square keeps the gradients' size.
-
-        Source: Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015), section 2.
-        """
-        own = nn.functional.log_softmax(outputs.float() / temperature, 1)
-        other = nn.functional.log_softmax(taught.float() / temperature, 1)
-        divergence = nn.functional.kl_div(own, other, reduction="none", log_target=True).sum(1).mean()
-        return temperature**2 * divergence
+        """Divergence of the softened class probabilities over all places; see `softened_divergence`."""
+        return softened_divergence(outputs, taught, temperature)
 
     def score(self, model: nn.Module, split: SplitName) -> float:
         """The mIoU in percent over the whole split; every module is put back into the mode it was in."""
@@ -152,7 +142,7 @@ class Segmentation:
     @staticmethod
     def agreement(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
         """Share of the places of logits (images, classes, h, w) that have the same first class."""
-        return float((expected.argmax(1) == actual.argmax(1)).mean())
+        return same_first_class(expected, actual)
 
     def preprocessing(self) -> dict[str, Any]:
         """How to make an input, (pixel / 255 - mean) / std, and what to do with the output."""
