@@ -104,6 +104,11 @@ class SearchConfig(_Config):
         distill_share: Of the teacher in the loss.
         distill_temperature: Softens the outputs of ticket and teacher.
         shrinks: How often the supernet is shrunk on the way to the budget.
+        shrink_by: What chooses the channels of each shrink: the exact draw (knapsack), or one threshold of
+            importance by price for all layers.
+        unit_price: What the penalty sees of a branch: the price of a channel (slope), or besides it that of
+            the branch for being there (slope-existence).
+        alignment: Widths are multiples of this; None for what suits the device.
         ema_decay: Of the averaged weights, a step.
         importance: What a channel's value is measured by.
         compare: Other prices that are searched with, for comparison.
@@ -157,6 +162,9 @@ class SearchConfig(_Config):
     distill_share: Share = 0.5
     distill_temperature: float = Field(4.0, gt=0)
     shrinks: int = Field(8, ge=0)
+    shrink_by: Literal["knapsack", "threshold"] = "knapsack"
+    unit_price: Literal["slope", "slope-existence"] = "slope-existence"
+    alignment: int | None = Field(None, ge=1)
     ema_decay: float = Field(0.98, ge=0, lt=1)
     importance: Literal["taylor", "bn-scale"] = "taylor"
     compare: list[Literal["macs"]] = []

@@ -60,7 +60,17 @@ class Prepared:
         """Prices corrected to the device's present speed."""
         costs = all_costs(LatencyCost(self.table, self.profile.correction))
         paid = price if price != "latency" or "latency" in self.limits else next(iter(self.limits), price)
-        return Pricing(job.space, costs, self.limits, paid, job.device.alignment, job.config.floor)
+        config = job.config
+        return Pricing(
+            job.space,
+            costs,
+            self.limits,
+            paid,
+            config.alignment or job.device.alignment,
+            config.floor,
+            config.shrink_by,
+            config.unit_price,
+        )
 
 
 def stages_of(config: SearchConfig) -> list[str]:

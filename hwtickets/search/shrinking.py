@@ -14,14 +14,15 @@ from hwtickets.recipes.origins import Origins
 from hwtickets.search.draw import draw_within
 from hwtickets.search.masking import ProgressiveMasks
 from hwtickets.search.penalty import PricedPenalty
-from hwtickets.search.prices import unit_prices
+from hwtickets.search.prices import UnitPrice, unit_prices
 from hwtickets.search.schedules import ShrinkSchedule
 from hwtickets.search.scoring import ScoreGatherer
 from hwtickets.space.slicing import keep_channels, present_widths
 from hwtickets.space.space import SearchSpace
-from hwtickets.sparsity.allocation import best_channels
+from hwtickets.sparsity.allocation import Allocation, best_channels
 from hwtickets.sparsity.choices import price_network, price_space
 from hwtickets.sparsity.importance import Scores
+from hwtickets.sparsity.threshold import allocate_by_threshold
 from hwtickets.training.ema import EMA
 from hwtickets.training.loop import Hook, TrainingLoop
 
@@ -37,6 +38,8 @@ class Pricing:
         price: The metric that the penalty and the draw pay in.
         alignment: Widths are multiples of this.
         floor: Channels that every block keeps at least.
+        shrink_by: "knapsack" or "threshold"; see the keys of a search.
+        unit_price: "slope" or "slope-existence".
     """
 
     space: SearchSpace
@@ -45,6 +48,25 @@ class Pricing:
     price: str
     alignment: int
     floor: int
+    shrink_by: str = "knapsack"
+    unit_price: str = "slope-existence"
+
+    def unit_prices(self, widths: Mapping[str, int]) -> dict[str, UnitPrice]:
+        """What the penalty pays for every present unit at the present widths."""
+        prices = unit_prices(self.space, self.costs[self.price], self.alignment, widths)
+        if self.unit_price == "slope-existence":
+            return prices
+        return {name: UnitPrice(price.slope, 0.0) for name, price in prices.items()}
+
+    def draw(self, scores: Scores, limits: Mapping[str, float], widths: Mapping[str, int]) -> Allocation:
+        """The network that a shrink cuts to, out of the present widths; errors as of `draw_within`."""
+        if self.shrink_by == "knapsack":
+            priced = price_space(self.space, self.costs, self.alignment, widths, self.floor)
+            return draw_within(priced, scores, limits, self.price)
+        prices = unit_prices(self.space, self.costs[self.price], self.alignment, widths)
+        slopes = {name: price.slope for name, price in prices.items()}
+        space, costs = self.space, self.costs
+        return allocate_by_threshold(space, costs, scores, slopes, limits, self.alignment, self.floor)
 
     def costs_of(self, widths: Mapping[str, int]) -> dict[str, float]:
         """Cost of one network by metric, its blocks in their cheapest forms."""
@@ -111,9 +133,7 @@ class ProgressiveShrink(Hook):
 
     def refresh_prices(self, widths: Mapping[str, int]) -> None:
         """Prices the units at the present widths for the penalty."""
-        pricing = self._pricing
-        prices = unit_prices(pricing.space, pricing.costs[pricing.price], pricing.alignment, widths)
-        self._penalty.set_prices(prices, widths)
+        self._penalty.set_prices(self._pricing.unit_prices(widths), widths)
 
     def on_trigger(self, loop: TrainingLoop, event: str) -> None:
         """Cuts the network to the limit of the next event."""
@@ -126,8 +146,7 @@ class ProgressiveShrink(Hook):
         alive = pricing.costs_of(self._alive_widths(loop))
         strength = self._penalty.controller.update(alive[pricing.price], self._price_limit(limits))
         widths = present_widths(loop.model, units.values())
-        priced = price_space(pricing.space, pricing.costs, pricing.alignment, widths, pricing.floor)
-        drawn = draw_within(priced, scores, limits, pricing.price)
+        drawn = pricing.draw(scores, limits, widths)
         kept = {name: torch.from_numpy(index) for name, index in best_channels(scores, drawn.widths).items()}
         companions = [self._ema.shadow, self._masks.masks, self._origins.named]
         keep_channels(loop.model, units.values(), kept, loop.optimizer, companions)

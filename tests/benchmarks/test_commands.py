@@ -90,6 +90,26 @@ def test_pipelines_are_compared_at_equal_steps(command: Command, folder: Path) -
     assert entries["two-in-one"]["training_macs"] == [ticket["search_macs"] + ticket["recipe_macs"]]
 
 
+def test_prices_are_compared_at_one_budget(command: Command, folder: Path) -> None:
+    asked = ("--seeds", "0", "--latency", "80%", "--runs", str(folder / "prices"))
+    networks = json.loads(command("prices", *asked, "--json"))["networks"]
+    assert [network["variant"] for network in networks] == [
+        "dense",
+        "MACs",
+        "latency slope",
+        "slope + existence",
+        "knapsack at each shrink",
+    ]
+    assert all(network["macs"] < networks[1]["macs"] * 2 for network in networks[1:])
+
+
+def test_alignment_is_compared_at_equal_macs(command: Command, folder: Path) -> None:
+    asked = ("--seeds", "0", "--macs", "70%", "--multiples", "1,8", "--runs", str(folder / "aligned"))
+    _, free, aligned = json.loads(command("aligned", *asked, "--json"))["networks"]
+    assert free["kept"] and aligned["kept"]
+    assert all(width % 8 == 0 for width in aligned["widths"].values())
+
+
 def test_a_second_run_takes_finished_points_from_the_output(
     command: Command, folder: Path, accuracy: dict[str, Any]
 ) -> None:
