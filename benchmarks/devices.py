@@ -89,7 +89,11 @@ class Seed:
     def _searched(self, device: str, budget: str) -> dict[str, Any]:
         profile = get_device(device)
         name = f"{profile.name}-{budget.replace('%', 'pc')}"
-        updates = {"device": profile.name, "precision": profile.precisions[0], "price": "latency"}
+        updates: dict[str, Any] = {
+            "device": profile.name,
+            "precision": profile.precisions[0],
+            "price": "latency",
+        }
         found = self._searches.search(name, {"latency": budget}, **updates)
         if not found:
             return {"reason": "infeasible"}

@@ -11,6 +11,7 @@ from hwtickets import api, files
 from hwtickets.config import SearchConfig
 from hwtickets.deploy.bundle import read_bundle
 from hwtickets.deploy.check import measure
+from hwtickets.deploy.numerics import Array
 from hwtickets.devices import get_device, open_bench
 from hwtickets.errors import BudgetError
 from hwtickets.progress import Progress
@@ -64,12 +65,15 @@ class Searches:
             "bundle": str(self.dense_ticket.with_name("bundle")),
         }
 
-    def search(self, name: str, budgets: Mapping[str, str], **updates: Any) -> dict[str, dict[str, Any]]:
+    def search(
+        self, name: str, budgets: Mapping[str, str], progress: Progress | None = None, **updates: Any
+    ) -> dict[str, dict[str, Any]]:
         """Searches, taught by the dense network where the recipe has a teacher.
 
         Args:
             name: Of the run folder.
             budgets: Metric to limit.
+            progress: Where to report; on the terminal if None.
             updates: Other keys that differ from the common ones.
 
         Returns:
@@ -79,7 +83,7 @@ class Searches:
         values = {**self.config.model_dump(mode="json"), **shared, **updates}
         config = SearchConfig.model_validate(values)
         folder = self._folder / name
-        progress = Progress(api.search_stages(config))
+        progress = progress or Progress(api.search_stages(config))
         try:
             report = api.search(config, folder, True, False, progress, f"benchmarks.{self._command}")
         except BudgetError as error:
@@ -98,17 +102,28 @@ def side_by_side(bundles: Mapping[str, Path], device: str) -> dict[str, dict[str
     Returns:
         By name, the median latency (`p50_ms`) and its ratio to the reference (`median`, `low`, `high`).
     """
-    first = next(iter(bundles))
-    image = read_bundle(bundles[first]).samples.inputs[:1]
+    image = read_bundle(next(iter(bundles.values()))).samples.inputs[:1]
     models = {name: read_bundle(bundle).model_path for name, bundle in bundles.items()}
+    return in_turns(models, image, device, RUNS)
+
+
+def in_turns(models: Mapping[str, Path], image: Array, device: str, runs: int) -> dict[str, dict[str, float]]:
+    """Times ONNX files in turns; returns what `side_by_side` does.
+
+    Args:
+        models: ONNX files by name; the first one is the reference.
+        image: One input, shape (1, channels, height, width).
+        device: Where to time.
+        runs: Timed runs of each.
+    """
     with open_bench(get_device(device)) as bench:
-        measured = measure(models, first, bench, RUNS, image)
+        measured = measure(models, next(iter(models)), bench, runs, image)
     return {
         name: {
             "p50_ms": measured.timings[name].p50_ms,
             **dict(zip(("median", "low", "high"), measured.ratios[name], strict=True)),
         }
-        for name in bundles
+        for name in models
     }
 
 

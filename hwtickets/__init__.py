@@ -1,7 +1,8 @@
 """hwtickets: from a latency budget in milliseconds to a measured, exported network.
 
-`hwtickets.api` holds the verbs of the command line as functions; it is imported when it is first asked for,
-so that `import hwtickets` stays light.
+In Python: `hwtickets.SearchSpace.from_module`, `hwtickets.Task`, and `profile`, `search`, `export` and
+`benchmark` on them. `hwtickets.api` holds all verbs of the command line as functions. Everything is imported
+when it is first asked for, so that `import hwtickets` stays light.
 """
 
 from __future__ import annotations
@@ -10,10 +11,33 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "api"]
+#: What is found where; `search` is a room as well, which is callable.
+_PLACES = {
+    "SearchSpace": "hwtickets.space.space",
+    "Task": "hwtickets.tasks.custom",
+    "Ticket": "hwtickets.sparsity.ticket",
+    "benchmark": "hwtickets.doors",
+    "export": "hwtickets.doors",
+    "profile": "hwtickets.doors",
+}
+_ROOMS = ("api", "search")
+__all__ = [
+    "SearchSpace",
+    "Task",
+    "Ticket",
+    "__version__",
+    "api",
+    "benchmark",
+    "export",
+    "profile",
+    "search",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "api":
-        return import_module("hwtickets.api")
+    if name in _ROOMS:
+        return import_module(f"hwtickets.{name}")
+    if name in _PLACES:
+        found = import_module(_PLACES[name])
+        return getattr(found, "UserTask" if name == "Task" else name)
     raise AttributeError(f"module 'hwtickets' has no attribute '{name}'")

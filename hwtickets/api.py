@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hwtickets import files
+from hwtickets.bundle_verbs import benchmark, verify
 from hwtickets.config import SearchConfig, SupernetConfig, recorded_config
 from hwtickets.devices import Check, DeviceProfile, get_device, list_devices
 from hwtickets.devices import check_device as check_profile
@@ -16,17 +17,18 @@ from hwtickets.devices.hardware import with_sensors
 from hwtickets.errors import BudgetError, UsageError
 from hwtickets.progress import Progress
 from hwtickets.report import build_views, merge_reports
+from hwtickets.report.deployment import with_deployments
 from hwtickets.runs import RunFolder
 from hwtickets.search.job import Job, resolved
 from hwtickets.search.later_draws import draw_from_run, reports_of
 from hwtickets.search.pipeline import run_search, stages_of
 from hwtickets.search.space_profile import describe_space
-from hwtickets.space.space import SearchSpace
+from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.supernets import build_supernet
 from hwtickets.tables import LatencyTable, existing_table, importers, list_tables, save_table, table_folder
 from hwtickets.tables import build_table as measure_table
 from hwtickets.tables import check_table as compare_table
-from hwtickets.ticket_verbs import benchmark, export, retrain, transfer, verify
+from hwtickets.ticket_verbs import export, retrain, transfer
 
 __all__ = [
     "benchmark",
@@ -183,7 +185,13 @@ def search_stages(config: SearchConfig) -> list[str]:
 
 
 def search(
-    config: SearchConfig, output_dir: Path, resume: bool, dry_run: bool, progress: Progress, command: str
+    config: SearchConfig,
+    output_dir: Path,
+    resume: bool,
+    dry_run: bool,
+    progress: Progress,
+    command: str,
+    begin: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Runs the main job: from budgets to an exported ticket, measured if there is a device, and its report.
 
@@ -194,6 +202,7 @@ def search(
         dry_run: Only check that everything fits and the budgets are feasible; writes nothing.
         progress: Where to report.
         command: The command line, for the report.
+        begin: Called when the run folder is there and held.
 
     Returns:
         The report, with `kept` (whether every budget holds as measured, or else as predicted), `measured` and
@@ -207,6 +216,7 @@ def search(
     config = resolved(config, progress)
     run = RunFolder.create(output_dir, config.model_dump(mode="json"), resume)
     with files.FolderLock(output_dir):
+        begin()
         report = run_search(run, config, progress, command)
         built = build_views(report, run.report_dir)
     return {
@@ -289,20 +299,22 @@ def draw_each(
     return [one(name, asked) for name in names for asked in budgets]
 
 
-def report(runs: list[Path], output_dir: Path | None) -> Path:
+def report(runs: list[Path], output_dir: Path | None, csv: bool = False) -> Path:
     """Writes one page over one or many runs, later draws included.
 
     Args:
         runs: Run folders.
         output_dir: Where to write; by default the first run's `report` folder.
+        csv: Write the tables as CSV files too, beside the page.
 
     Returns:
         Path of the page.
     """
     folders = [RunFolder.open(run) for run in runs]
-    merged = merge_reports([report for folder in folders for report in reports_of(folder)])
-    return build_views(merged, output_dir or folders[0].report_dir).html
+    place = output_dir or folders[0].report_dir
+    reports = [with_deployments(folder.path, place, reports_of(folder)) for folder in folders]
+    return build_views(merge_reports([one for own in reports for one in own]), place, csv).html
 
 
 def _space(supernet: SupernetConfig, input_shape: tuple[int, int, int], classes: int) -> SearchSpace:
-    return SearchSpace(build_supernet(supernet.name, input_shape, classes, supernet.sizes), supernet.name)
+    return space_of(build_supernet(supernet.name, input_shape, classes, supernet.sizes), supernet.name)

@@ -36,11 +36,25 @@ PipelineName = Literal[
     "uniform",
     "random",
     "shuffled-mask",
+    "post-training",
 ]
 Recipe = Literal["distill", "finetune", "none", "rewind", "scratch"]
+ImportanceName = Literal[
+    "taylor",
+    "bn-scale",
+    "magnitude-l1",
+    "magnitude-l2",
+    "magnitude-group",
+    "snip",
+    "grasp",
+    "synflow",
+    "random",
+]
 Pixels = Annotated[int, Field(ge=8)]
 Resolution = Annotated[tuple[Pixels, Pixels], BeforeValidator(lambda given: _sides(given))]
 Share = Annotated[float, Field(ge=0, le=1)]
+#: How many times smaller the peak of the learning rate is on trained weights than on random ones.
+GENTLER = 10
 _Model = TypeVar("_Model", bound="_Config")
 
 
@@ -64,11 +78,15 @@ class SearchConfig(_Config):
         data: The data set, as KIND or KIND:FOLDER.
         resolution: Height and width of the images in pixels, one number for a square, or "512x1024"; None for
             the data set's own.
-        supernet: The network that is searched.
+        supernet: The network that is searched; "module" for one of the user's own, with the sizes `reference`
+            (what builds it), `arguments` (of that) and `keep` (names of modules that are left alone).
+        checkpoint: File of the weights that it starts from, already trained on the task: the network as it is
+            then is the dense one and the teacher. None for what builds it.
         device: The device whose latency counts.
         precision: The precision of the deployed network; if not given, the device's own.
         pipeline: The way to the ticket: search and pruning at once (two-in-one), one after the other
-            (search-then-prune), one alone (search-only, prune-only), or what they must beat: uniform or
+            (search-then-prune), one alone (search-only, prune-only), none (post-training: a trained network
+            is scored on a few batches, cut, and recovered by the recipe), or what they must beat: uniform or
             random widths trained from scratch, and a shuffled mask.
         table: Folder of the latency table; None for the one that belongs to device and supernet.
         allow_other_fingerprint: Use a table also where the device is not as it was measured.
@@ -76,7 +94,7 @@ class SearchConfig(_Config):
         price: What the penalty of training is priced by.
         epochs: Passes over the training data.
         batch_size: Images a step.
-        learning_rate: Peak of the schedule.
+        learning_rate: Peak of the schedule; where training goes on from trained weights, a tenth by default.
         weight_decay: L2 penalty of the weights.
         label_smoothing: Share of the label spread over all classes.
         seed: Of everything random.
@@ -130,6 +148,7 @@ class SearchConfig(_Config):
     data: str = "fashion-mnist-small"
     resolution: Resolution | None = None
     supernet: SupernetConfig = SupernetConfig()
+    checkpoint: str | None = None
     device: str = "cpu"
     precision: str = "fp32"
     pipeline: PipelineName = "two-in-one"
@@ -166,7 +185,7 @@ class SearchConfig(_Config):
     unit_price: Literal["slope", "slope-existence"] = "slope-existence"
     alignment: int | None = Field(None, ge=1)
     ema_decay: float = Field(0.98, ge=0, lt=1)
-    importance: Literal["taylor", "bn-scale"] = "taylor"
+    importance: ImportanceName = "taylor"
     compare: list[Literal["macs"]] = []
     max_draws: int = Field(5, ge=1)
     tolerance: Share = 0.03
@@ -180,6 +199,11 @@ class SearchConfig(_Config):
     accumulate: int = Field(1, ge=1)
     sync_batchnorm: bool = True
     threads: int | None = Field(None, ge=1)
+
+    @property
+    def comes_trained(self) -> bool:
+        """Whether the network has learnt the task before the search; what it is then is the dense one."""
+        return self.checkpoint is not None or self.pipeline == "post-training"
 
     def task_settings(self) -> TaskSettings:
         """What the task is built from."""
@@ -204,6 +228,13 @@ class SearchConfig(_Config):
         prune_sparsities(self.prune_schedule, self.sparsity)
         if self.prune_from > self.prune_to:
             raise UsageError(f"prune_from {self.prune_from} lies after prune_to {self.prune_to}")
+        return self
+
+    @model_validator(mode="after")
+    def _gentle(self) -> SearchConfig:
+        # A rate that suits random weights would first undo what trained ones know.
+        if self.comes_trained and "learning_rate" not in self.model_fields_set:
+            self.learning_rate /= GENTLER
         return self
 
     @model_validator(mode="after")
@@ -258,6 +289,11 @@ def recorded_config(values: Mapping[str, Any], overrides: Mapping[str, Any], fil
     return _checked(SearchConfig, {**values, **overrides}, f" in {file}")
 
 
+def module_supernet(module: Any) -> dict[str, Any]:
+    """The supernet behind `module: REFERENCE`, or `module: {reference: ..., arguments: ..., keep: ...}`."""
+    return {"name": "module", "sizes": dict(module) if isinstance(module, dict) else {"reference": module}}
+
+
 def parse_supernet(values: Mapping[str, Any]) -> SupernetConfig:
     """The supernet's configuration from plain values; errors as in `load_config`."""
     return _checked(SupernetConfig, values, "")
@@ -300,12 +336,14 @@ def _spelled_out(values: Mapping[str, Any]) -> dict[str, Any]:
         spelled["budgets"] = _joined(spelled.get("budgets"), budgets)
     if isinstance(spelled.get("supernet"), str):
         spelled["supernet"] = {"name": spelled["supernet"]}
+    if "module" in spelled:
+        spelled["supernet"] = module_supernet(spelled.pop("module"))
     return spelled
 
 
 def _merged(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     asked = _supernet_name(overrides)
-    if asked is not None and asked != (_supernet_name(values) or SupernetConfig().name):
+    if asked is not None and asked != (_supernet_name(values) or (SupernetConfig().name, None)):
         values = {**values, "supernet": {}}
     return {**values, **{key: _joined(values.get(key), value) for key, value in overrides.items()}}
 
@@ -316,9 +354,13 @@ def _joined(old: Any, new: Any) -> Any:
     return {**old, **{key: _joined(old.get(key), value) for key, value in new.items()}}
 
 
-def _supernet_name(values: Mapping[str, Any]) -> Any:
+def _supernet_name(values: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    """Name and, of a module, reference; None where no name is given."""
     supernet = values.get("supernet")
-    return supernet.get("name") if isinstance(supernet, dict) else None
+    if not isinstance(supernet, dict) or "name" not in supernet:
+        return None
+    sizes = supernet.get("sizes")
+    return supernet["name"], sizes.get("reference") if isinstance(sizes, dict) else None
 
 
 def _checked(model: type[_Model], values: Mapping[str, Any], where: str) -> _Model:

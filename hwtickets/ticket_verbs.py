@@ -1,24 +1,31 @@
-"""The verbs that work on a ticket or a bundle; `hwtickets.api` offers them with the others."""
+"""The verbs that work on a ticket; `hwtickets.api` offers them with the others."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hwtickets.deploy.bundle import Bundle, read_bundle, write_bundle
-from hwtickets.deploy.check import block_times, measure, verify_bundle
-from hwtickets.deploy.precision import Fp16, Fp32, Int8, Precision
+from hwtickets.budgets import parse_budget
+from hwtickets.deploy.bundle import write_bundle
+from hwtickets.deploy.engine import RUNTIMES as ENGINE_RUNTIMES
+from hwtickets.deploy.engine import build_engine
+from hwtickets.deploy.mixed import Mixed
+from hwtickets.deploy.onnx_export import GraphOptions
+from hwtickets.deploy.packed import pack_bundle
+from hwtickets.deploy.precision import Bf16, Fp16, Fp32, Int8, Precision
 from hwtickets.deploy.quantization import recipe_for
-from hwtickets.devices import DeviceProfile, get_device, open_bench
+from hwtickets.devices import get_device, open_bench
 from hwtickets.errors import UsageError, unknown
 from hwtickets.progress import Progress
 from hwtickets.recipes.retrain import Retraining, retrain_ticket, task_of
 from hwtickets.recipes.transfer import Transfer, transfer_ticket
+from hwtickets.runtimes.tensorrt_record import EngineSettings
 from hwtickets.sparsity.ticket import Ticket
 
-FORMATS = ("onnx",)
+FORMATS = ("onnx", "tensorrt")
 
 
 def retrain(
@@ -106,85 +113,73 @@ def export(
     precision: str = "fp32",
     device: str = "cpu",
     max_drop: float = 0.5,
+    latency: str | None = None,
+    opset: int | None = None,
+    dynamic_batch: bool = False,
+    dla: bool = False,
+    compress: bool = False,
 ) -> Path:
-    """Writes a ticket as a bundle: model, description, samples, runner.
+    """Writes a ticket as a bundle: model, description, samples, runners for the device.
 
     Args:
         ticket: Folder of the ticket.
-        format: "onnx".
+        format: "onnx", or "tensorrt": the ONNX file and an engine that the device built of it.
         output_dir: Where to write; by default `bundle` beside the ticket, `bundle-int8` for int8.
         progress: Where to report.
-        precision: "fp32", "fp16" or "int8".
-        device: Whose runtime the 8-bit network is for.
+        precision: "fp32", "fp16", "bf16", "int8", or "mixed": each block in fp32 or int8, the least loss that
+            keeps a latency measured on the device.
+        device: Whose runtime the bundle is for.
         max_drop: How much the score may fall by int8, in the metric's unit; operators that cost more stay in
             fp32.
+        latency: Budget of "mixed", e.g. "2ms", or a share of the ticket's own latency in fp32, e.g. "70%".
+        opset: 18 or 17; None for what the precision needs.
+        dynamic_batch: Whether any number of images can be given at once.
+        dla: Whether the engine's layers go to the deep-learning accelerator.
+        compress: Whether the ONNX file is packed: zeros cost a bit each, and the target unpacks it.
 
     Raises:
         NumericsError: int8 loses more than that.
+        BudgetError: No mix of precisions keeps the latency.
+        DeviceError: The device's runtime lacks operators in this precision, or cannot be measured.
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
     if not 0 <= max_drop < math.inf:
         raise UsageError(f"the largest drop is a number of points from 0 on, e.g. 0.5; got {max_drop:g}")
-    recipe = recipe_for(get_device(device).runtime)
-    converters: dict[str, Callable[[], Precision]] = {
-        "fp32": Fp32,
-        "fp16": Fp16,
-        "int8": lambda: Int8(task_of(Ticket.load(ticket)), recipe, max_drop, progress),
-    }
-    if precision not in converters:
-        raise unknown("precision", precision, converters)
-    name = "bundle" if precision == "fp32" else f"bundle-{precision}"
-    return write_bundle(ticket, output_dir or ticket.with_name(name), converters[precision]())
+    if (latency is not None) != (precision == "mixed"):
+        raise UsageError("--precision mixed and --latency go together, e.g. --precision mixed --latency 70%")
+    if dla and format != "tensorrt":
+        raise UsageError("--dla is for engines; add --format tensorrt")
+    budget = parse_budget("latency", latency or "100%")
+    profile = get_device(device)
+    # On a device that has no engines of its own, TensorRT-RTX builds here, ahead of time.
+    ahead = format == "tensorrt" and profile.runtime not in ENGINE_RUNTIMES
+    runtime = "tensorrt" if ahead else profile.runtime
+    folder = output_dir or ticket.with_name("bundle" if precision == "fp32" else f"bundle-{precision}")
+    with contextlib.ExitStack() as opened:
 
+        def mixed() -> Precision:
+            built_at = "int8" if "int8" in profile.precisions else profile.precisions[0]
+            bench = opened.enter_context(open_bench(profile, built_at))
+            loaded = Ticket.load(ticket)
+            blocks = loaded.architecture.forms
+            return Mixed(task_of(loaded), recipe, max_drop, budget, bench, blocks, progress)
 
-def verify(bundle: Path, device: str, images: int) -> dict[str, Any]:
-    """Compares a bundle on a device with PyTorch, on real validation images.
-
-    Raises:
-        NumericsError: The outputs differ by more than the precision explains.
-    """
-    opened, profile = read_bundle(bundle), get_device(device)
-    with open_bench(profile, _precision(opened, profile)) as bench:
-        numerics, score = verify_bundle(opened, bench, images)
-    numerics.require_ok(opened.model_path)
-    return {**numerics.as_dict(), "score_on_samples": score}
-
-
-def benchmark(bundle: Path, device: str, runs: int, dense: Path | None) -> dict[str, Any]:
-    """Times a bundle on a device.
-
-    Args:
-        bundle: Folder of the bundle.
-        device: Name of the device.
-        runs: Timed runs.
-        dense: Another bundle (the dense network) to be timed interleaved with it.
-
-    Returns:
-        Percentiles in ms, the time of every block, and the ratio to `dense` with its 95 % interval.
-    """
-    opened, profile = read_bundle(bundle), get_device(device)
-    models = {"ticket": opened.model_path}
-    if dense is not None:
-        models["dense"] = read_bundle(dense).model_path
-    image = opened.samples.inputs[:1]
-    with open_bench(profile, _precision(opened, profile)) as bench:
-        measured = measure(models, "dense" if dense else "ticket", bench, runs, image)
-        latency = measured.timings["ticket"]
-        blocks = block_times(opened.model_path, opened.facts["forms"], bench, image, latency.p50_ms)
-    result: dict[str, Any] = {
-        "device": profile.name,
-        "latency_ms": latency.summary(),
-        "throughput_per_s": 1000 / latency.p50_ms,
-        "blocks": blocks,
-    }
-    if dense is not None:
-        result["dense_latency_ms"] = measured.timings["dense"].summary()
-        result["ratio"] = dict(zip(("median", "low", "high"), measured.ratios["ticket"], strict=True))
-    return result
-
-
-def _precision(bundle: Bundle, device: DeviceProfile) -> str:
-    """What a bundle is run at: its own precision, or what the device builds from it."""
-    own: str = bundle.facts["precision"]
-    return own if own in device.precisions else device.precisions[0]
+        recipe = recipe_for(runtime)
+        converters: dict[str, Callable[[], Precision]] = {
+            "fp32": Fp32,
+            "fp16": lambda: Fp16(runtime),
+            "bf16": lambda: Bf16(runtime),
+            "int8": lambda: Int8(task_of(Ticket.load(ticket)), recipe, max_drop, progress),
+            "mixed": mixed,
+        }
+        if precision not in converters:
+            raise unknown("precision", precision, converters)
+        graph = GraphOptions(opset, dynamic_batch)
+        write_bundle(ticket, folder, converters[precision](), graph, runtime)
+    if format == "tensorrt":
+        settings = EngineSettings("int8" if precision == "mixed" else precision, dla=dla)
+        build_engine(folder / "model.onnx", profile, folder, settings)
+    if compress:
+        pack_bundle(folder)
+    return folder

@@ -8,7 +8,7 @@ import typer
 
 from hwtickets.cli import options
 from hwtickets.cli.search import search
-from hwtickets.cli.sessions import run_folder
+from hwtickets.run_names import run_folder
 
 NAME = "demo"
 EXAMPLE = "hwtickets demo --output-dir runs/demo"

@@ -46,9 +46,28 @@ Energy = Annotated[
     str | None, typer.Option(help="Budget of energy for one image, where a sensor answers: 50mJ, 40%.")
 ]
 Supernet = Annotated[str | None, typer.Option(help="Network that is searched (default: mobile).")]
+Module = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REFERENCE",
+        help="A network of your own instead: package.mod:build (a function that returns it) or timm:NAME.",
+    ),
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="A part of the module that is left alone; repeat it for more."),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Trained weights to start from: .safetensors or a state dict."),
+]
 Sizes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A size of the supernet; repeat it for more."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A size of the supernet, or an argument of the module's function; repeat it for more.",
+    ),
 ]
 Resolution = Annotated[
     str | None,
@@ -108,14 +127,22 @@ def search_config(
     budgets: dict[str, str | None],
     supernet: str | None,
     sizes: Sequence[str] | None,
+    module: str | None = None,
+    keep: Sequence[str] | None = None,
     **options: Any,
 ) -> SearchConfig:
-    """The configuration of a search: the file's values, replaced by every option that was given."""
+    """The configuration of a search: the file's values, replaced by every option that was given.
+
+    Raises:
+        UsageError: Options that do not go together, or values that are wrong.
+    """
     from hwtickets.config import load_config
 
     given = {key: value for key, value in options.items() if value is not None}
     kept = {metric: text for metric, text in budgets.items() if text is not None}
-    architecture = _supernet(supernet, sizes)
+    architecture = _supernet(supernet, sizes) if module is None else _module(module, supernet, sizes, keep)
+    if keep and module is None:
+        raise UsageError("--keep names parts of a module; say which one with --module")
     return load_config(
         file,
         {
@@ -136,6 +163,17 @@ def supernet_config(supernet: str | None, sizes: Sequence[str] | None) -> Supern
 def _supernet(name: str | None, sizes: Sequence[str] | None) -> dict[str, Any]:
     parsed = dict(_size(text) for text in sizes or ())
     return {**({"name": name} if name else {}), **({"sizes": parsed} if parsed else {})}
+
+
+def _module(
+    reference: str, supernet: str | None, arguments: Sequence[str] | None, keep: Sequence[str] | None
+) -> dict[str, Any]:
+    if supernet:
+        raise UsageError(f"--module and --supernet {supernet} are two networks; leave one of them out")
+    sizes: dict[str, Any] = {"reference": reference}
+    sizes |= {"arguments": dict(_size(text) for text in arguments)} if arguments else {}
+    sizes |= {"keep": list(keep)} if keep else {}
+    return {"name": "module", "sizes": sizes}
 
 
 def _size(text: str) -> tuple[str, Any]:

@@ -22,11 +22,16 @@ def print_json(value: object) -> None:
 
 
 def print_fields(values: Mapping[str, Any]) -> None:
-    """Prints a result as aligned lines "label  value", units taken from the ends of the keys."""
+    """Prints a result as `fields` shows it."""
+    for line in fields(values):
+        print(line)
+
+
+def fields(values: Mapping[str, Any]) -> list[str]:
+    """A result as aligned lines "label  value", units taken from the ends of the keys."""
     lines = list(_lines(plain(values)))
     width = max((len(label) for label, _ in lines), default=0)
-    for label, text in lines:
-        print(f"{label:<{width}}  {text}".rstrip())
+    return [f"{label:<{width}}  {text}".rstrip() for label, text in lines]
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:

@@ -20,6 +20,7 @@ def run(
     output_dir: Annotated[
         Path | None, typer.Option(help="Where the page goes (default: the first run).")
     ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Write every table as a CSV file too.")] = False,
     config: options.File = None,
     as_json: options.Json = False,
 ) -> None:
@@ -27,5 +28,10 @@ def run(
     with interruptible():
         from hwtickets import api
 
-        page = api.report(runs, output_dir)
-    print_json({"report_html": page}) if as_json else print(f"report: {page}")
+        page = api.report(runs, output_dir, csv)
+    if as_json:
+        print_json({"report_html": page})
+        return
+    print(f"report: {page}")
+    if csv:
+        print(f"tables: {page.parent}/*.csv")

@@ -11,8 +11,9 @@ import typer
 from hwtickets.cli import options
 from hwtickets.cli.predicted import not_measured
 from hwtickets.cli.printing import print_fields, print_json
-from hwtickets.cli.sessions import interruptible, resume_command, run_folder, this_command
+from hwtickets.cli.sessions import interruptible, resume_command, this_command
 from hwtickets.errors import BudgetError
+from hwtickets.run_names import run_folder
 
 if TYPE_CHECKING:
     from hwtickets.config import SearchConfig
@@ -33,13 +34,16 @@ def run(
     data: options.Data = None,
     resolution: options.Resolution = None,
     supernet: options.Supernet = None,
+    module: options.Module = None,
+    keep: options.Keep = None,
+    checkpoint: options.Checkpoint = None,
     sizes: options.Sizes = None,
     precision: options.Precision = None,
     pipeline: Annotated[
         str | None,
         typer.Option(
-            help="The way to the ticket: two-in-one, search-then-prune, prune-only, search-only, uniform,"
-            " random or shuffled-mask (default: two-in-one)."
+            help="The way to the ticket: two-in-one, post-training, search-then-prune, prune-only,"
+            " search-only, uniform, random or shuffled-mask (default: two-in-one)."
         ),
     ] = None,
     table: options.Table = None,
@@ -80,6 +84,9 @@ def run(
         {"latency": latency, "macs": macs, "size": size, "params": params, "energy": energy},
         supernet,
         sizes,
+        module,
+        keep,
+        checkpoint=None if checkpoint is None else str(checkpoint),
         device=device,
         task=task,
         data=data,

@@ -6,12 +6,10 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 import typer
 
-_RUNS = Path("runs")
 _INTERRUPTED = 130
 
 
@@ -23,21 +21,6 @@ def interruptible(again: str = "run the same command again") -> Iterator[None]:
     except KeyboardInterrupt:
         print(f"interrupted; {again}", file=sys.stderr)
         raise typer.Exit(_INTERRUPTED) from None
-
-
-def run_folder(name: str, resume: bool) -> Path:
-    """The folder of a run that was given none: runs/NAME, runs/NAME-2, ...
-
-    Args:
-        name: What kind of run it is.
-        resume: Whether the latest such run is gone on with, rather than a new one begun.
-    """
-    folder = latest = _RUNS / name
-    for index in count(2):
-        if not folder.exists():
-            break
-        latest, folder = folder, _RUNS / f"{name}-{index}"
-    return latest if resume else folder
 
 
 def resume_command(folder: Path) -> str:

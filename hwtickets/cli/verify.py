@@ -19,6 +19,11 @@ def run(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder that export wrote.")],
     device: options.Device = "cpu",
     images: Annotated[int, typer.Option(min=1, help="How many validation images are compared.")] = 500,
+    ticket: Annotated[
+        Path | None,
+        typer.Option(help="Its ticket, whose validation data are taken in place of the bundle's samples."),
+    ] = None,
+    output_dir: Annotated[Path | None, typer.Option(help="Gets verify.json (default: not written).")] = None,
     config: options.File = None,
     as_json: options.Json = False,
 ) -> None:
@@ -26,5 +31,5 @@ def run(
     with interruptible():
         from hwtickets import api
 
-        result = api.verify(bundle, device, images)
+        result = api.verify(bundle, device, images, ticket, output_dir)
     print_json(result) if as_json else print_fields(result)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
+from torch import Tensor
 
+from hwtickets.modules.gates import add_gates, fold_gates
 from hwtickets.recipes.families import random_networks, uniform_networks, widest
 from hwtickets.recipes.origins import Origins
 from hwtickets.recipes.pipelines import PIPELINES
@@ -14,9 +16,19 @@ from hwtickets.search.job import Job
 from hwtickets.search.points import DrawPoint
 from hwtickets.search.shrinking import Pricing
 from hwtickets.search.space_profile import repriced
+from hwtickets.search.two_in_one import SCORING_BATCHES
 from hwtickets.sparsity.allocation import Allocation
-from hwtickets.sparsity.choices import PricedSpace, price_space
+from hwtickets.sparsity.choices import Priced, price_space
+from hwtickets.sparsity.criteria import build_importance
 from hwtickets.sparsity.importance import Scores
+from hwtickets.sparsity.weight_importance import Evidence
+from hwtickets.supernets import Supernet
+from hwtickets.tasks.parts import load_part
+from hwtickets.training.accelerator import Accelerator
+from hwtickets.training.compute import Compute
+
+#: What the scoring of a network that came trained is called.
+SCORING_STAGE = "score"
 
 
 def drawer_of(job: Job, pricing: Pricing, point: DrawPoint) -> Drawer:
@@ -39,7 +51,7 @@ def drawer_of(job: Job, pricing: Pricing, point: DrawPoint) -> Drawer:
     return by_value(priced, point.scores, pricing.price)
 
 
-def by_value(priced: PricedSpace, scores: Scores, price: str) -> Drawer:
+def by_value(priced: Priced, scores: Scores, price: str) -> Drawer:
     """The drawer that keeps the most importance.
 
     Args:
@@ -60,8 +72,31 @@ def by_value(priced: PricedSpace, scores: Scores, price: str) -> Drawer:
 
 def untrained_point(job: Job, pricing: Pricing) -> DrawPoint:
     """The supernet before any training, all of its channels worth the same."""
-    units, dense = job.space.units, job.space.dense()
-    scores = {name: torch.ones(width) for name, width in dense.items()}
-    origins = Origins(units.values()).channels()
-    weights = dict(job.supernet().state_dict())
+    scores = {name: torch.ones(width) for name, width in job.space.dense().items()}
+    return _whole(job, pricing, job.supernet(), scores)
+
+
+def scored_point(job: Job, pricing: Pricing) -> DrawPoint:
+    """The network as it came, its channels scored on a few training batches: no search."""
+    config, model = job.config, job.supernet()
+    parts = config.accumulate
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(SCORING_BATCHES):
+            for part in range(parts):
+                yield load_part(job.task, step, part, parts)
+
+    with job.progress.stage(SCORING_STAGE):
+        add_gates(model, units := job.space.units.values())
+        model.to(Accelerator(Compute.of(config)).device)
+        evidence = Evidence(model, batches, job.task.loss, config.seed)
+        scores = build_importance(config.importance).measure(evidence, units, parts)
+        fold_gates(model, units)
+    return _whole(job, pricing, model.cpu(), scores)
+
+
+def _whole(job: Job, pricing: Pricing, model: Supernet, scores: Scores) -> DrawPoint:
+    dense = job.space.dense()
+    origins = Origins(job.space.units.values()).channels()
+    weights = dict(model.state_dict())
     return DrawPoint(0, 0, weights, {}, scores, dense, pricing.costs_of(dense), origins)

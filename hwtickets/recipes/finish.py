@@ -49,6 +49,7 @@ def finish(job: Job, network: CutNetwork, places: Places, steps: int | None, suf
     if pipeline.shuffles:
         masks = shuffled(network.model, masks, config.mask_pattern, config.seed)
         apply_masks(network.model, masks)
+    searched = plan.search if pipeline.searches else 0
     lineage = Lineage(
         job.space, network.model.sizes, job.task.num_outputs, drawn.widths, network.channels, places.state
     )
@@ -59,8 +60,8 @@ def finish(job: Job, network: CutNetwork, places: Places, steps: int | None, suf
         config=config,
         lineage=lineage,
         full_steps=plan.total,
-        short_steps=plan.total - plan.search,
-        first_step=plan.search,
+        short_steps=plan.total - searched,
+        first_step=searched,
         asked_steps=steps,
         rewind_to=EARLY if config.rewind_to else INIT,
         teacher=teacher_of(config, places.dense),
@@ -73,5 +74,5 @@ def finish(job: Job, network: CutNetwork, places: Places, steps: int | None, suf
 
 
 def recipe_of(config: SearchConfig) -> str:
-    """The recipe that a search ends with; a network that nothing was searched for begins from scratch."""
-    return config.recipe or "finetune" if PIPELINES[config.pipeline].searches else "scratch"
+    """The recipe that a search ends with; a network without weights of its own begins from scratch."""
+    return "scratch" if PIPELINES[config.pipeline].anew else config.recipe or "finetune"

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from hwtickets.errors import HwticketsError
+from hwtickets.modules.fresh import draw_anew
+from hwtickets.modules.gates import fold_gates
+from hwtickets.modules.weights import take_weights
 from hwtickets.recipes.early import load_early
 from hwtickets.recipes.origins import Channels
 from hwtickets.space.slicing import keep_channels, resize
@@ -43,6 +46,7 @@ class Lineage:
         """New random weights of the drawn network's shapes."""
         torch.manual_seed(seed)
         model = self._supernet()
+        draw_anew(model)
         resize(model, self.space.units.values(), self.widths)
         return model.state_dict()
 
@@ -68,13 +72,14 @@ class Lineage:
         weights, step = load_early(self.state, which)
         model = self._supernet()
         try:
-            model.load_state_dict(weights)
+            take_weights(model, self.space.units.values(), weights)
         except RuntimeError as error:
             raise HwticketsError(
                 f"{self.state}: its search was of another supernet than the ticket"
             ) from error
         units, gone = self.space.units, torch.empty(0, dtype=torch.long)
         keep_channels(model, units.values(), {name: self.channels.get(name, gone) for name in units})
+        fold_gates(model, units.values())
         return model.state_dict(), step
 
     def _supernet(self) -> Supernet:

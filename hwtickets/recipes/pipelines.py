@@ -16,8 +16,8 @@ class Pipeline:
     """What is searched, what is drawn, and when weights are masked.
 
     Attributes:
-        searches: Whether a supernet is trained; otherwise the drawn network is trained from scratch, for as
-            many steps as search and recipe have together.
+        searches: Whether a supernet is trained; otherwise the drawn network is, for as many steps as search
+            and recipe have together.
         network: What is drawn: the most valuable network, one of uniform or random widths, or the whole
             supernet, which keeps no budget.
         masks: When weights are masked: while the supernet is trained, while the drawn network is, or never.
@@ -32,6 +32,11 @@ class Pipeline:
     needs_masks: bool = False
     shuffles: bool = False
     recipes: tuple[str, ...] = ("distill", "finetune", "none", "rewind", "scratch")
+
+    @property
+    def anew(self) -> bool:
+        """Whether the drawn network has nothing to go on from and is trained from scratch."""
+        return not self.searches and self.network != "valued"
 
     @property
     def budgeted(self) -> bool:
@@ -52,6 +57,7 @@ PIPELINES: dict[str, Pipeline] = {
     "search-then-prune": Pipeline(
         masks="training", needs_masks=True, recipes=("distill", "finetune", "none")
     ),
+    "post-training": Pipeline(searches=False, masks="training", recipes=("distill", "finetune", "none")),
     "prune-only": Pipeline(network="whole", needs_masks=True),
     "search-only": Pipeline(masks="never"),
     "uniform": Pipeline(searches=False, network="uniform", masks="training", recipes=_TRAINED),
@@ -75,6 +81,11 @@ def check_pipeline(config: SearchConfig) -> None:
         raise UsageError(
             f"pipeline {name} keeps all widths, and masks alone keep no budget on a dense runtime; leave the"
             " budget out, or choose another pipeline"
+        )
+    if name == "post-training" and config.checkpoint is None and config.supernet.name != "module":
+        raise UsageError(
+            "pipeline post-training starts from a trained network: give its weights with --checkpoint, or a"
+            " module that brings them"
         )
     if config.sparsity and pipeline.masks == "never":
         raise UsageError(f"pipeline {name} masks nothing; leave sparsity {config.sparsity:g} out")

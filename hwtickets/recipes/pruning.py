@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from hwtickets.config import SearchConfig
-from hwtickets.search.masking import SCORING_BATCHES, ProgressiveMasks, prune_events, pruner_of
+from hwtickets.search.masking import ProgressiveMasks, prune_events, pruner_of
+from hwtickets.search.scoring import SCORING_BATCHES
 from hwtickets.sparsity.mask import Masks
 from hwtickets.sparsity.patterns import build_granularity
 from hwtickets.sparsity.weight_importance import Evidence

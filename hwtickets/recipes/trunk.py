@@ -50,6 +50,11 @@ def graft(ticket: Ticket, task: Task) -> Graft:
         HwticketsError: The trunks differ.
     """
     known = ticket.architecture
+    if known.supernet not in SUPERNETS:
+        raise UsageError(
+            f"transfer: the ticket is of supernet {known.supernet}, whose head is not known; transfer needs"
+            f" one of {', '.join(SUPERNETS)}"
+        )
     if known.input_shape[0] != task.input_shape[0]:
         raise UsageError(
             f"the ticket takes images of {known.input_shape[0]} channels, {task.name} gives"

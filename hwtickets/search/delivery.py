@@ -238,7 +238,7 @@ class Delivery:
             "table": dict(order.table.provenance),
         }
         ticket = as_ticket(network.model, drawn, job.space, job.task, job.config.data, provenance)
-        return save_and_export(ticket, self._samples, folder)
+        return save_and_export(ticket, self._samples, folder, job.device.runtime)
 
 
 def _gauge(run: RunFolder, job: Job, order: Order, samples: Samples) -> Gauge | PredictedGauge:

@@ -1,4 +1,4 @@
-"""The dense network: trained for as many steps as search and finetuning together, exported like a ticket."""
+"""The dense network: trained for as many steps as search and finetuning together, or as it came; exported."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ STAGE = "dense network"
 def train_dense(run: RunFolder, job: Job, forms: dict[str, str]) -> None:
     """Trains and exports the dense network into the run's state, unless that was done before.
 
+    One that came trained is exported as it is.
+
     Args:
         run: The run folder.
         job: The search under way.
@@ -28,14 +30,15 @@ def train_dense(run: RunFolder, job: Job, forms: dict[str, str]) -> None:
     """
     if run.stage_done(STAGE):
         return
-    model = job.supernet()
-    config, steps = job.config, job.plan.total
-    rate = schedule_of(config, job.task.steps_per_epoch, 0, steps)
-    training = PlainTraining.of(config, rate, 0, steps)
-    with job.progress.stage(STAGE, total=steps, unit="step") as shown:
-        train_plain(model, job.task, training, {}, run.state / "dense.safetensors", shown.advance)
+    model, config = job.supernet(), job.config
+    steps = 0 if config.comes_trained else job.plan.total
+    with job.progress.stage(STAGE, total=steps or None, unit="step") as shown:
+        if steps:
+            rate = schedule_of(config, job.task.steps_per_epoch, 0, steps)
+            training = PlainTraining.of(config, rate, 0, steps)
+            train_plain(model, job.task, training, {}, run.state / "dense.safetensors", shown.advance)
     drawn = Allocation(job.space.dense(), forms, {}, 1.0)
-    provenance = {"parent": None, "seed": config.seed, "steps": steps}
+    provenance = {"parent": None, "seed": config.seed, "steps": steps, "checkpoint": config.checkpoint}
     ticket = as_ticket(model, drawn, job.space, job.task, config.data, provenance)
     save_and_export(ticket, Samples.of(job.task), run.state / "dense")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from hwtickets.errors import BudgetError
 from hwtickets.sparsity.allocation import Allocation, allocate
-from hwtickets.sparsity.choices import PricedSpace
+from hwtickets.sparsity.choices import Priced
 from hwtickets.sparsity.importance import Scores
 
 #: Draws a network, given what predicted latencies have to be multiplied by, and the limits by metric. Where
@@ -14,7 +14,7 @@ from hwtickets.sparsity.importance import Scores
 Drawer = Callable[[float, Mapping[str, float]], Allocation]
 
 
-def draw_within(priced: PricedSpace, scores: Scores, limits: Mapping[str, float], price: str) -> Allocation:
+def draw_within(priced: Priced, scores: Scores, limits: Mapping[str, float], price: str) -> Allocation:
     """Draws the network that keeps the most importance within the limits.
 
     Args:
@@ -35,10 +35,10 @@ def draw_within(priced: PricedSpace, scores: Scores, limits: Mapping[str, float]
 
 
 def _dearest_within(
-    priced: PricedSpace, scores: Scores, limits: Mapping[str, float], price: str, bisections: int = 20
+    priced: Priced, scores: Scores, limits: Mapping[str, float], price: str, bisections: int = 20
 ) -> Allocation:
     low = priced.smallest(price)
-    high = priced.fixed[price] + sum(float(block.costs[price].max()) for block in priced.blocks)
+    high = priced.largest(price)
     best = None
     for _ in range(bisections):
         middle = (low + high) / 2

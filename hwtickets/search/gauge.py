@@ -9,7 +9,7 @@ from typing import Any
 
 from hwtickets import files
 from hwtickets.deploy.bundle import Bundle
-from hwtickets.deploy.check import Measurement, block_times, measure, verify_bundle
+from hwtickets.deploy.check import Measurement, block_times, measure, verify_bundle, why_it_differs
 from hwtickets.deploy.samples import Samples
 from hwtickets.devices import device_fingerprint, open_bench
 from hwtickets.runtimes import Bench
@@ -66,7 +66,8 @@ class Gauge:
         """
         with self._bench() as bench:
             numerics, _ = verify_bundle(bundle, bench)
-            numerics.require_ok(bundle.model_path)
+            where = "" if numerics.ok else why_it_differs(bundle, bench, numerics, None)
+            numerics.require_ok(bundle.model_path, where)
             timed = self._time(bench, bundle.model_path, runs)
             blocks = {
                 name: self._blocks(bench, path, timed.timings[name].p50_ms)

@@ -15,7 +15,7 @@ from hwtickets.devices import DeviceProfile, get_device, name_note
 from hwtickets.errors import unknown
 from hwtickets.progress import Progress
 from hwtickets.search.two_in_one import StepPlan
-from hwtickets.space.space import SearchSpace
+from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.supernets import Supernet, build_supernet
 from hwtickets.tables import LatencyTable, table_for
 from hwtickets.tasks import build_task
@@ -52,18 +52,26 @@ class Job:
             UsageError: Something in the configuration is unknown or does not fit.
         """
         config = resolved(config, progress)
-        budgets = {metric: parse_budget(metric, text) for metric, text in config.budgets.items()}
-        device = get_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
         with progress.stage("data"):
             task = build_task(config.task, config.task_settings())
-        space = SearchSpace(new_supernet(config.supernet, task, config.seed), config.supernet.name)
-        return Job(config, budgets, task, space, device, StepPlan.of(config, task), progress)
+        space = space_of(new_supernet(config.supernet, task, config.seed), config.supernet.name)
+        return Job.of(config, task, space, progress)
+
+    @staticmethod
+    def of(config: SearchConfig, task: Task, space: SearchSpace, progress: Progress) -> Job:
+        """A job on a task and a space that are there already; errors as of `prepare`."""
+        config = resolved(config, progress)
+        budgets = {metric: parse_budget(metric, text) for metric, text in config.budgets.items()}
+        return Job(
+            config, budgets, task, space, get_device(config.device), StepPlan.of(config, task), progress
+        )
 
     def supernet(self) -> Supernet:
-        """The untrained supernet of this run's seed."""
-        return new_supernet(self.config.supernet, self.task, self.config.seed)
+        """What this run starts from: the supernet as its seed makes it, or with a checkpoint's weights."""
+        config = self.config
+        return new_supernet(config.supernet, self.task, config.seed, config.checkpoint)
 
     def table(self) -> LatencyTable:
         """The latency table of the device for this space; built now where there is none.
@@ -100,13 +108,17 @@ def resolved(config: SearchConfig, progress: Progress) -> SearchConfig:
     if note:
         progress.note(note)
     table = str(Path(config.table).resolve()) if config.table else None
-    return config.model_copy(update={"device": device.name, "precision": precision, "table": table})
+    checkpoint = str(Path(config.checkpoint).resolve()) if config.checkpoint else None
+    return config.model_copy(
+        update={"device": device.name, "precision": precision, "table": table, "checkpoint": checkpoint}
+    )
 
 
-def new_supernet(config: SupernetConfig, task: Task, seed: int) -> Supernet:
-    """Builds a supernet for a task, its weights fixed by the seed."""
+def new_supernet(config: SupernetConfig, task: Task, seed: int, checkpoint: str | None = None) -> Supernet:
+    """Builds a supernet for a task, its weights fixed by the seed or read from a checkpoint."""
     torch.manual_seed(seed)
-    return build_supernet(config.name, task.input_shape, task.num_outputs, config.sizes, task.head)
+    weights = Path(checkpoint) if checkpoint else None
+    return build_supernet(config.name, task.input_shape, task.num_outputs, config.sizes, task.head, weights)
 
 
 def versions() -> dict[str, str]:

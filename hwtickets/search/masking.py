@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -12,16 +12,12 @@ from hwtickets.config import SearchConfig
 from hwtickets.costs.credit import credits_latency
 from hwtickets.devices.profile import DeviceProfile
 from hwtickets.search.schedules import even_shares, prune_sparsities
+from hwtickets.search.scoring import evidence_of
 from hwtickets.sparsity.mask import Masks, apply_masks, sparsity_of
 from hwtickets.sparsity.patterns import build_granularity
 from hwtickets.sparsity.pruner import Pruner
-from hwtickets.sparsity.weight_importance import Evidence
 from hwtickets.supernets.base import Supernet
-from hwtickets.tasks.parts import load_part
 from hwtickets.training.loop import Hook, TrainingLoop
-
-#: Training batches that weights are scored on at an event, where their importance needs data.
-SCORING_BATCHES = 4
 
 
 class ProgressiveMasks(Hook):
@@ -63,7 +59,7 @@ class ProgressiveMasks(Hook):
         """Prunes to the next sparsity."""
         if event != self.event or self._finished:
             return
-        masks = self._pruner.masks(_evidence(loop), self._sparsities[self._done], self.masks)
+        masks = self._pruner.masks(evidence_of(loop), self._sparsities[self._done], self.masks)
         self._done += 1
         apply_masks(loop.model, masks)
         reopened = self._reactivation == "after-prune" and not self._finished
@@ -81,7 +77,7 @@ class ProgressiveMasks(Hook):
         """Masks of a ticket that is drawn now: at the last sparsity, whatever is in force until then."""
         if self._finished:
             return dict(self.masks)
-        return self._pruner.masks(_evidence(loop), self._sparsities[-1], self.masks)
+        return self._pruner.masks(evidence_of(loop), self._sparsities[-1], self.masks)
 
     @property
     def _finished(self) -> bool:
@@ -150,15 +146,3 @@ def mask_record(config: SearchConfig, device: DeviceProfile, model: Supernet) ->
         "dense": dict(Counter(reasons)),
         "latency_credited": credits_latency(config.mask_pattern, device),
     }
-
-
-def _evidence(loop: TrainingLoop) -> Evidence:
-    """The network as it is now, and the batches that it is trained on next, in as many parts as there."""
-    parts = loop.accelerator.parts
-
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for step in range(loop.step, loop.step + SCORING_BATCHES):
-            for part in range(parts):
-                yield load_part(loop.lessons, step, part, parts)
-
-    return Evidence(loop.model, batches, loop.lessons.loss, loop.seed * 1_000_003 + loop.step)

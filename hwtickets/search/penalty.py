@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from hwtickets.search.controller import BudgetController
 from hwtickets.search.prices import UnitPrice
 from hwtickets.space.units import Unit
+from hwtickets.sparsity.channel_weights import Places
+from hwtickets.supernets.base import Supernet
 from hwtickets.training.loop import Hook, TrainingLoop
 
 
@@ -21,6 +24,8 @@ class PricedPenalty(Hook):
     zero, so "alive" needs no threshold (the published code compares with 1e-3). Source: SuperTickets (ECCV
     2022), section 3, with the
     MAC weight replaced by a device's price; sparse group lasso (Simon et al., 2013).
+
+    A unit that several batch norms scale is pulled at all of them.
 
     Args:
         units: Units of the search space.
@@ -35,6 +40,7 @@ class PricedPenalty(Hook):
         self._units, self._ramp_steps = units, ramp_steps
         self._slopes: dict[str, float] = {}
         self._existences: dict[str, float] = {}
+        self._places: Places | None = None
 
     def set_prices(self, prices: Mapping[str, UnitPrice], widths: Mapping[str, int]) -> None:
         """Takes the present prices, normalised by the mean price of a channel."""
@@ -43,6 +49,7 @@ class PricedPenalty(Hook):
         mean = total / channels if total else 1.0
         self._slopes = {name: price.slope / mean for name, price in prices.items()}
         self._existences = {name: price.existence / mean for name, price in prices.items()}
+        self._places = None
 
     def after_step(self, loop: TrainingLoop) -> None:
         """Pulls the scales down by the rate, the strength and their prices."""
@@ -50,12 +57,25 @@ class PricedPenalty(Hook):
         amount = loop.rate * self.controller.strength * ramp
         with torch.no_grad():
             for name, slope in self._slopes.items():
-                scale = loop.model.get_submodule(self._units[name].importance).weight
-                assert isinstance(scale, torch.Tensor)
+                held = self._scales(loop.model, name)
+                scale = torch.cat([weight[entries] for weight, entries in held])
                 soft = torch.clamp(scale.abs() - amount * slope, min=0.0)
                 group = amount * self._existences[name] / len(scale) ** 0.5
                 shrunk = torch.clamp(1 - group / soft.norm().clamp_min(1e-12), min=0.0)
-                scale.copy_(torch.copysign(soft * shrunk, scale))
+                pulled = torch.copysign(soft * shrunk, scale)
+                for weight, entries in held:
+                    own, pulled = pulled.tensor_split([weight[entries].numel()])
+                    weight[entries] = own
+
+    def _scales(self, model: Supernet, name: str) -> list[tuple[Tensor, Tensor | slice]]:
+        """The tensors that hold a unit's importance factors, and where in them its own lie."""
+        if self._places is None:
+            self._places = Places(model, self._units.values())
+        held: list[tuple[Tensor, Tensor | slice]] = []
+        for factor, entries in self._places.factors(self._units[name]):
+            assert isinstance(factor.weight, Tensor)
+            held.append((factor.weight, slice(None) if entries is None else entries.flatten()))
+        return held
 
     def facts(self) -> dict[str, Any]:
         """The strength."""

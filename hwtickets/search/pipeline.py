@@ -16,7 +16,7 @@ from hwtickets.costs import LatencyCost
 from hwtickets.devices import device_fingerprint, get_device
 from hwtickets.errors import BudgetError
 from hwtickets.progress import Progress
-from hwtickets.recipes.drawers import untrained_point
+from hwtickets.recipes.drawers import SCORING_STAGE, scored_point, untrained_point
 from hwtickets.recipes.finish import recipe_of
 from hwtickets.recipes.pipelines import PIPELINES
 from hwtickets.recipes.recipe import STAGE_NAMES
@@ -24,7 +24,7 @@ from hwtickets.runs import RunFolder
 from hwtickets.search.delivery import LAST_STAGE, Delivery, Order
 from hwtickets.search.dense import train_dense
 from hwtickets.search.job import Job, versions
-from hwtickets.search.points import DrawPoint, smallest_point_above
+from hwtickets.search.points import DrawPoint, load_point, points_in, smallest_point_above
 from hwtickets.search.shrinking import Pricing, ShrinkEvent
 from hwtickets.search.space_profile import SpaceProfile, all_costs, profile_space
 from hwtickets.search.summary import summarise
@@ -76,7 +76,8 @@ class Prepared:
 def stages_of(config: SearchConfig) -> list[str]:
     """Names of the stages of a run, for the progress display."""
     last = LAST_STAGE[get_device(config.device).measurable]
-    search = ["search"] if PIPELINES[config.pipeline].searches else []
+    pipeline = PIPELINES[config.pipeline]
+    search = ["search"] if pipeline.searches else [] if pipeline.anew else [SCORING_STAGE]
     training = STAGE_NAMES.get(recipe_of(config))
     own = [*search, "draw", *([training] if training else []), last]
     names = [*STAGES[: 3 + config.baseline], *own]
@@ -103,13 +104,28 @@ def prepare(job: Job) -> Prepared:
     limits = profile.limits(job.budgets)
     for metric, limit in limits.items():
         if limit < profile.smallest[metric]:
-            raise infeasible(metric, limit, profile.smallest[metric])
+            error = infeasible(metric, limit, profile.smallest[metric])
+            raise BudgetError(f"{error}{_dearest_left(job, table, metric)}") if job.space.coupled else error
         if limit > profile.dense[metric]:
             raise BudgetError(
                 f"budget {metric} {job.budgets[metric].text} is above what the dense network costs"
                 f" ({format_amount(metric, profile.dense[metric])}); nothing to search, deploy it as it is"
             )
     return Prepared(table, profile, limits)
+
+
+def _dearest_left(job: Job, table: LatencyTable, metric: str) -> str:
+    """The layer of a module that costs most in its smallest network, and why it stays."""
+    cost = all_costs(LatencyCost(table))[metric]
+    alignment = job.config.alignment or job.device.alignment
+    narrowest = {name: job.space.widths_allowed(name, alignment)[0] for name in job.space.units}
+    layers: dict[str, float] = {}
+    for operator in job.space.graph(narrowest):
+        layer = operator.name.partition("/")[0]
+        layers[layer] = layers.get(layer, 0.0) + cost.operators([operator])
+    dearest = max(layers, key=lambda layer: layers[layer])
+    reason = job.space.unprunable.get(dearest, "cut as far as it goes")
+    return f"; what costs most of it is {dearest} ({reason})"
 
 
 def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command: str) -> dict[str, Any]:
@@ -194,13 +210,20 @@ def point_of(
     limits: Mapping[str, float],
     costs_of: Callable[[dict[str, int]], Mapping[str, float]] | None = None,
 ) -> DrawPoint:
-    """Where the pipeline of a job draws from: a point of its search, or the untrained supernet.
+    """Where the pipeline of a job draws from: a point of its search, or the network as it came.
 
     Args and errors as of `smallest_point_above`.
     """
-    if PIPELINES[job.config.pipeline].searches:
+    pipeline = PIPELINES[job.config.pipeline]
+    if pipeline.searches:
         return smallest_point_above(state, limits, costs_of)
-    return untrained_point(job, pricing)
+    if pipeline.anew:
+        return untrained_point(job, pricing)
+    # Later draws, perhaps in another process, are of the network that was scored then.
+    known = points_in(state)
+    if not known:
+        scored_point(job, pricing).save(state)
+    return load_point((known or points_in(state))[0])
 
 
 def _train(run: RunFolder, job: Job, pricing: Pricing, state: Path, stage: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwtickets.costs.additive import AdditiveCost
+from hwtickets.modules.space import ModuleSpace
 from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.choices import price_block
 
@@ -45,6 +46,8 @@ def unit_prices(
 def _fit(
     space: SearchSpace, cost: AdditiveCost, alignment: int, widths: Mapping[str, int], unit: str
 ) -> UnitPrice:
+    if isinstance(space, ModuleSpace):
+        return _fit_coupled(space, cost, alignment, widths, unit)
     block = space.units[unit].block
     present = {name: widths[name] for name in space.blocks[block]}
 
@@ -58,3 +61,16 @@ def _fit(
         return UnitPrice(max(0.0, costs[0]) / sizes[0], 0.0)
     slope, existence = np.polyfit(sizes, costs, 1)
     return UnitPrice(max(0.0, float(slope)), max(0.0, float(existence)))
+
+
+def _fit_coupled(
+    space: ModuleSpace, cost: AdditiveCost, alignment: int, widths: Mapping[str, int], unit: str
+) -> UnitPrice:
+    """A unit of a module never vanishes, so all of its price is slope: of the operators beside it."""
+    beside = [step for step in space.steps if unit in step.units]
+    sizes = space.widths_allowed(unit, alignment, widths[unit])
+    specs = [step.spec_at({**widths, unit: size}) for size in sizes for step in beside]
+    costs = np.array(cost.each(specs), np.float64).reshape(len(sizes), -1).sum(axis=1)
+    if len(sizes) == 1:
+        return UnitPrice(max(0.0, float(costs[0])) / sizes[0], 0.0)
+    return UnitPrice(max(0.0, float(np.polyfit(sizes, costs, 1)[0])), 0.0)

@@ -1,21 +1,27 @@
-"""Importance gathered while training, at no extra cost."""
+"""Importance while training: gathered at no extra cost where it can be, else measured when asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from hwtickets.space.units import Unit
-from hwtickets.sparsity.importance import Importance, Scores, add_scores, score_units
+from hwtickets.sparsity.importance import FactorImportance, Importance, Scores, add_scores, score_units
+from hwtickets.sparsity.weight_importance import Evidence
+from hwtickets.tasks.parts import load_part
 from hwtickets.training.loop import Hook, TrainingLoop
+
+#: Training batches that weights or channels are scored on at an event, where their importance needs data.
+SCORING_BATCHES = 4
 
 
 class ScoreGatherer(Hook):
-    """Averages channel scores over the steps since the last reset, from the task's gradients alone.
+    """Channel scores since the last reset.
 
-    Must come before a hook that changes gradients.
+    An importance of factors is averaged over the steps, from the task's gradients alone; another one is
+    measured on the network as it is when it is asked for. Must come before a hook that changes gradients.
 
     Args:
         units: Units of the search space.
@@ -28,14 +34,21 @@ class ScoreGatherer(Hook):
         self._units, self._importance = units, importance
         self._totals: Scores = {}
         self._count = 0
+        self._loop: TrainingLoop | None = None
 
     def after_backward(self, loop: TrainingLoop) -> None:
         """Adds the scores of this step."""
+        self._loop = loop
+        if not isinstance(self._importance, FactorImportance):
+            return
         add_scores(self._totals, score_units(loop.model, self._units.values(), self._importance))
         self._count += 1
 
     def mean(self) -> Scores:
         """Average scores by unit, on the CPU, where tickets are drawn."""
+        if not isinstance(self._importance, FactorImportance):
+            assert self._loop is not None
+            return self._importance.measure(evidence_of(self._loop), self._units.values())
         return {name: total.cpu() / self._count for name, total in self._totals.items()}
 
     def reset(self) -> None:
@@ -53,3 +66,15 @@ class ScoreGatherer(Hook):
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Goes on from saved sums."""
         self._totals, self._count = dict(tensors), facts["count"]
+
+
+def evidence_of(loop: TrainingLoop) -> Evidence:
+    """The network as it is now, and the batches that it is trained on next, in as many parts as there."""
+    parts = loop.accelerator.parts
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for step in range(loop.step, loop.step + SCORING_BATCHES):
+            for part in range(parts):
+                yield load_part(loop.lessons, step, part, parts)
+
+    return Evidence(loop.model, batches, loop.lessons.loss, loop.seed * 1_000_003 + loop.step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from hwtickets.search.scoring import ScoreGatherer
 from hwtickets.space.slicing import keep_channels, present_widths
 from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.allocation import Allocation, best_channels
+from hwtickets.sparsity.channel_weights import Places, by_channel
 from hwtickets.sparsity.choices import price_network, price_space
 from hwtickets.sparsity.importance import Scores
 from hwtickets.sparsity.threshold import allocate_by_threshold
@@ -165,15 +166,20 @@ class ProgressiveShrink(Hook):
         return share * self._schedule.dense[self._pricing.price]
 
     def _alive_widths(self, loop: TrainingLoop) -> dict[str, int]:
-        """Channels whose scale the penalty has not made zero, in whole aligned groups."""
-        units, step = self._pricing.space.units, self._pricing.alignment
-        present = present_widths(loop.model, units.values())
-        alive = dict.fromkeys(units, 0)
-        for name in (name for name, width in present.items() if width):
-            scale = loop.model.get_submodule(units[name].importance).weight
-            assert isinstance(scale, Tensor)
-            count = int((scale != 0).sum())
-            alive[name] = min(present[name], -(-count // step) * step)
+        """Channels whose scales the penalty has not all made zero, in whole aligned groups."""
+        space, alignment = self._pricing.space, self._pricing.alignment
+        places = Places(loop.model, space.units.values())
+        alive = dict.fromkeys(space.units, 0)
+        for name in (name for name, width in places.widths.items() if width):
+            scales = [
+                by_channel(cast("Tensor", module.weight), entries)
+                for module, entries in places.factors(space.units[name])
+            ]
+            count = int(torch.cat([scale != 0 for scale in scales], dim=1).any(dim=1).sum())
+            step = space.step(name, alignment)
+            # A unit of a module never vanishes.
+            count = max(count, 1) if space.coupled else count
+            alive[name] = min(places.widths[name], -(-count // step) * step)
         return alive
 
     def facts(self) -> dict[str, Any]:

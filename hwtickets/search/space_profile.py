@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,16 @@ from hwtickets.costs import (
 )
 from hwtickets.devices import DeviceProfile, open_bench
 from hwtickets.search.job import Job
-from hwtickets.space.operators import OperatorGraph
+from hwtickets.space.operators import Operator, OperatorGraph
 from hwtickets.space.space import SearchSpace
-from hwtickets.sparsity.choices import PricedSpace, price_network, price_space
+from hwtickets.sparsity.choices import Priced, price_network, price_space
 from hwtickets.tables.skeleton import random_inputs, skeleton_model
 from hwtickets.tables.table import LatencyTable
 
 #: Timed runs of each network that anchors the prediction to the device's present speed.
 ANCHOR_RUNS = 400
+#: Networks between the smallest and the dense one that are timed besides.
+MIDDLES = 6
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,10 @@ def profile_space(
     """
     latency = LatencyCost(table)
     priced = price_space(space, all_costs(latency), device.alignment, floor=floor)
-    networks = {"dense": space.dense(), "smallest": _smallest(priced)}
+    networks = {"dense": space.dense(), "smallest": priced.smallest_widths("latency")}
     if device.measurable:
-        networks |= {f"middle {n}": widths for n, widths in enumerate(_middles(priced, seed))}
+        random = np.random.default_rng(seed)
+        networks |= {f"middle {number}": priced.sample(random) for number in range(MIDDLES)}
     costs = all_costs(latency)
     network_prices = {name: price_network(space, widths, costs) for name, widths in networks.items()}
     forms = {name: chosen for name, (chosen, _) in network_prices.items()}
@@ -105,34 +108,9 @@ def _measured(
     return {name: timing.p50_ms for name, timing in timings.items()}
 
 
-def repriced(priced: PricedSpace, correction: float) -> PricedSpace:
+def repriced(priced: Priced, correction: float) -> Priced:
     """The same prices with the predicted latencies multiplied by a correction."""
-    fixed = {**priced.fixed, "latency": priced.fixed["latency"] * correction}
-    blocks = [
-        replace(block, costs={**block.costs, "latency": block.costs["latency"] * correction})
-        for block in priced.blocks
-    ]
-    return PricedSpace(blocks, fixed)
-
-
-def _smallest(priced: PricedSpace) -> dict[str, int]:
-    widths: dict[str, int] = {}
-    for block in priced.blocks:
-        index = int(block.costs["latency"].argmin())
-        widths.update(zip(block.units, block.widths[index].tolist(), strict=True))
-    return widths
-
-
-def _middles(priced: PricedSpace, seed: int, count: int = 6) -> list[dict[str, int]]:
-    random = np.random.default_rng(seed)
-    networks = []
-    for _ in range(count):
-        widths: dict[str, int] = {}
-        for block in priced.blocks:
-            row = block.widths[random.integers(len(block.widths))]
-            widths.update(zip(block.units, row.tolist(), strict=True))
-        networks.append(widths)
-    return networks
+    return priced.repriced("latency", correction)
 
 
 def describe_space(job: Job) -> dict[str, Any]:
@@ -142,10 +120,7 @@ def describe_space(job: Job) -> dict[str, Any]:
         profile = profile_space(job.space, job.device, table, job.config.floor, job.config.seed)
     cost = LatencyCost(table, profile.correction)
     latency = cost.additive()
-    blocks_ms = {
-        block: latency.operators(job.space.block_operators(block, job.space.dense(), form))
-        for block, form in profile.forms.items()
-    }
+    blocks_ms = _blocks_ms(job.space, profile.forms, latency)
     dense_ms = profile.dense["latency"]
     limits = profile.limits(job.budgets)
     dense = job.space.graph(job.space.dense(), profile.forms)
@@ -164,6 +139,8 @@ def describe_space(job: Job) -> dict[str, Any]:
         "min_size_bytes": int(profile.smallest["size"]),
         **_energy(profile, table),
         "units": len(job.space.units),
+        "unprunable": dict(job.space.unprunable),
+        **({"estimated": table.estimated(dense)} if job.space.coupled else {}),
         "configurations": job.space.size(job.device.alignment),
         "budgets": [
             _answer(budget, limits[metric], profile.smallest[metric])
@@ -175,6 +152,15 @@ def describe_space(job: Job) -> dict[str, Any]:
             for block, ms in sorted(blocks_ms.items(), key=lambda entry: -entry[1])
         ],
     }
+
+
+def _blocks_ms(space: SearchSpace, forms: Mapping[str, str], latency: AdditiveCost) -> dict[str, float]:
+    """Predicted latency of every part of the dense network."""
+    operators: dict[str, list[Operator]] = {block: [] for block in ([] if space.coupled else space.blocks)}
+    for operator in space.graph(space.dense(), forms):
+        if space.coupled or operator.block in operators:
+            operators.setdefault(operator.block, []).append(operator)
+    return {block: latency.operators(own) for block, own in operators.items()}
 
 
 def _energy(profile: SpaceProfile, table: LatencyTable) -> dict[str, float | str]:

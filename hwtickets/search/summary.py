@@ -15,6 +15,7 @@ from hwtickets.search.job import Job
 from hwtickets.search.space_profile import SpaceProfile
 from hwtickets.sparsity.ticket import Ticket
 from hwtickets.tables import LatencyTable
+from hwtickets.tasks.task import score_on_test
 
 _PRICE_NAMES = {"latency": "latency", "macs": "MACs"}
 
@@ -118,10 +119,7 @@ def ticket_entry(
         "blocks": entry["blocks"],
         "units": _units(entry["widths"], job),
         "draws": [_at_speed(draw, speed) for draw in entry["draws"]],
-        "verify": {
-            key: entry["verify"][key]
-            for key in ("max_abs_error", "max_rel_error", "top1_agreement", "images")
-        },
+        "verify": {key: value for key, value in entry["verify"].items() if key != "tolerance"},
     }
 
 
@@ -159,7 +157,7 @@ def _dense_entry(run: RunFolder, job: Job, profile: SpaceProfile) -> dict[str, A
         "label": "dense",
         "accuracy": {
             "validation": job.task.score(module, "validation") if module else None,
-            "test": job.task.score(module, "test") if module else None,
+            "test": score_on_test(job.task, module) if module else None,
             "before_finetune": None,
         },
         "macs": profile.dense["macs"],
@@ -168,8 +166,8 @@ def _dense_entry(run: RunFolder, job: Job, profile: SpaceProfile) -> dict[str, A
     }
 
 
-def _test_score(folder: Path, job: Job) -> float:
-    return job.task.score(Ticket.load(folder).module(), "test")
+def _test_score(folder: Path, job: Job) -> float | None:
+    return score_on_test(job.task, Ticket.load(folder).module())
 
 
 def _history(run: RunFolder, profile: SpaceProfile) -> list[dict[str, Any]]:

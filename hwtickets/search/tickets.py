@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import torch
 
 from hwtickets.config import SupernetConfig
+from hwtickets.modules.gates import fold_gates
+from hwtickets.modules.weights import take_weights
 from hwtickets.recipes.origins import narrowed
 from hwtickets.search.points import DrawPoint
 from hwtickets.space.slicing import keep_channels, resize
@@ -61,12 +63,13 @@ def cut(
     units = space.units.values()
     model = build_supernet(supernet.name, task.input_shape, task.num_outputs, supernet.sizes, task.head)
     resize(model, units, point.widths)
-    model.load_state_dict(point.weights)
+    take_weights(model, units, point.weights)
     masks = dict(point.masks)
     kept = {
         name: torch.from_numpy(index) for name, index in best_channels(point.scores, drawn.widths).items()
     }
     keep_channels(model, units, kept, companions=[masks])
+    fold_gates(model, units)
     masks = build_granularity(pattern).repaired(model, masks)
     apply_masks(model, masks)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -6,14 +6,16 @@ exact draw at each shrink, and the hand-set strength by dual ascent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from hwtickets.config import SearchConfig
+from hwtickets.modules.gates import add_gates
 from hwtickets.recipes.early import EarlyWeights
 from hwtickets.recipes.origins import Origins
 from hwtickets.search.controller import BudgetController
@@ -24,8 +26,10 @@ from hwtickets.search.schedules import ShrinkSchedule, even_shares
 from hwtickets.search.scoring import ScoreGatherer
 from hwtickets.search.shrinking import Pricing, ProgressiveShrink, ShrinkEvent
 from hwtickets.space.slicing import present_widths, resize
-from hwtickets.sparsity.importance import Scores, build_importance, measure_scores
+from hwtickets.sparsity.criteria import build_importance
+from hwtickets.sparsity.importance import Scores
 from hwtickets.sparsity.mask import Masks, apply_masks
+from hwtickets.sparsity.weight_importance import Evidence
 from hwtickets.supernets.base import Supernet
 from hwtickets.tasks.parts import load_part
 from hwtickets.tasks.task import Task
@@ -91,6 +95,7 @@ class TwoInOne:
     ) -> None:
         self._pricing, self._folder, self._config = pricing, folder, config
         units = pricing.space.units
+        add_gates(model, units.values())
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._ema = EMA(config.ema_decay)
         self._importance = build_importance(config.importance)
@@ -159,13 +164,14 @@ class TwoInOne:
         apply_masks(self.model, self._masks.masks)
         lessons, parts = self.loop.lessons, self.loop.accelerator.parts
         recalibrate(self.model, (lessons.calibration_batch(index) for index in range(CALIBRATION_BATCHES)))
-        # In as many parts as in training: what fits into memory there, fits here.
-        batches = (
-            load_part(lessons, step, part, parts) for step in range(SCORING_BATCHES) for part in range(parts)
-        )
-        scores = measure_scores(
-            self.model, self._pricing.space.units.values(), self._importance, batches, lessons.loss, parts
-        )
+
+        def batches() -> Iterator[tuple[Tensor, Tensor]]:
+            # In as many parts as in training: what fits into memory there, fits here.
+            for step in range(SCORING_BATCHES):
+                yield from (load_part(lessons, step, part, parts) for part in range(parts))
+
+        evidence = Evidence(self.model, batches, lessons.loss, self._config.seed)
+        scores = self._importance.measure(evidence, self._pricing.space.units.values(), parts)
         weights = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
         masks = self._masks.of_ticket(self.loop)
         self._save_point(self._config.shrinks + 1, self.loop.step, weights, masks, scores)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from hwtickets.space.layout import layouts
+from hwtickets.space.sizes import refresh_sizes
 from hwtickets.space.units import Unit
 from hwtickets.supernets.base import Supernet
 
@@ -33,6 +35,9 @@ def keep_channels(
         companions: Tensors by state-dict name that are cut like the model's (EMA, masks); names that vanish
             are deleted.
     """
+    if model.present is not None:
+        _keep_shared(model, list(units), kept, optimizer, companions)
+        return
     for unit in units:
         if unit.name not in kept or not _present(model, unit):
             continue
@@ -43,7 +48,10 @@ def keep_channels(
         for member in unit.members:
             _cut_member(model, member.module, member.tensor, member.dim, index, optimizer, companions)
         for module_name in {member.module for member in unit.members}:
-            _refresh_sizes(model.get_submodule(module_name))
+            module = model.get_submodule(module_name)
+            if isinstance(module, nn.Conv2d) and module.groups > 1:
+                module.groups = module.weight.shape[0]
+            refresh_sizes(module)
     for _, block in model.searching_blocks():
         block.drop_unused()
     _forget_removed(model, optimizer, companions)
@@ -51,12 +59,43 @@ def keep_channels(
 
 def present_widths(model: Supernet, units: Iterable[Unit]) -> dict[str, int]:
     """Channels that a network holds of every unit; 0 where the branch is gone."""
+    if model.present is not None:
+        return {unit.name: model.present.get(unit.name, unit.width) for unit in units}
     return {unit.name: _width(model, unit) for unit in units}
 
 
 def resize(model: Supernet, units: Iterable[Unit], widths: Mapping[str, int]) -> None:
     """Gives a freshly built supernet the widths of a ticket; which channels are kept does not matter here."""
     keep_channels(model, units, {name: torch.arange(width) for name, width in widths.items()})
+
+
+def _keep_shared(
+    model: Supernet,
+    units: Sequence[Unit],
+    kept: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer | None,
+    companions: Sequence[Named],
+) -> None:
+    """Cuts units whose channels share dimensions with others: every dimension once, for all units on it."""
+    present = present_widths(model, units)
+    for (module, tensor, dim), layout in layouts(model, units, present):
+        if any(unit in kept for unit in layout.parts):
+            _cut_member(model, module, tensor, dim, layout.kept(kept), optimizer, companions)
+    for unit in units:
+        if unit.name not in kept:
+            continue
+        if unit.gate is not None and _present(model, unit):
+            _cut_member(model, unit.importance, "weight", 0, kept[unit.name], optimizer, companions)
+        present[unit.name], before = len(kept[unit.name]), present[unit.name]
+        for attribute in unit.attributes:
+            host = model.get_submodule(attribute.module)
+            lost = attribute.per_channel * (before - present[unit.name])
+            setattr(host, attribute.name, getattr(host, attribute.name) - lost)
+    for name in {member.module for unit in units if unit.name in kept for member in unit.members}:
+        refresh_sizes(model.get_submodule(name))
+    model.present = present
+    model.after_cut(units)
+    _forget_removed(model, optimizer, companions)
 
 
 def _present(model: Supernet, unit: Unit) -> bool:
@@ -129,19 +168,6 @@ def _same_shape(value: object, parameter: nn.Parameter) -> bool:
 def _remove_branch(model: Supernet, branch: str) -> None:
     parent, _, key = branch.rpartition(".")
     delattr(model.get_submodule(parent), key)
-
-
-def _refresh_sizes(module: nn.Module) -> None:
-    """Makes the size attributes agree with the weights, for all that read them (exporters, counters)."""
-    if isinstance(module, nn.BatchNorm2d):
-        module.num_features = module.weight.shape[0]
-    if isinstance(module, nn.Conv2d):
-        if module.groups > 1:
-            module.groups = module.weight.shape[0]
-        module.out_channels = module.weight.shape[0]
-        module.in_channels = module.weight.shape[1] * module.groups
-    if isinstance(module, nn.Linear):
-        module.out_features, module.in_features = module.weight.shape
 
 
 def _forget_removed(

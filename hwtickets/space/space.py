@@ -5,8 +5,12 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from torch import Tensor, nn
+
+from hwtickets.errors import UsageError
 from hwtickets.space.operators import GraphBuilder, Operator, OperatorGraph, OperatorSpec, Value
 from hwtickets.space.units import Unit, find_units
 from hwtickets.supernets.base import PLAIN, Supernet
@@ -29,7 +33,14 @@ class SearchSpace:
         units: Units by name, in execution order.
         blocks: Unit names by searching block.
         input_shape: Channels, height and width (pixels) of one input.
+        unprunable: Why some layers are never cut, by name; none in a supernet.
+        given: The user's own module that the space was made from, with its weights; None where there is none.
     """
+
+    #: Whether an operator's cost depends on units of several blocks.
+    coupled = False
+    unprunable: Mapping[str, str] = {}
+    given: nn.Module | None = None
 
     def __init__(self, model: Supernet, name: str) -> None:
         self.name = name
@@ -46,6 +57,49 @@ class SearchSpace:
             recorder, self.dense(), {name: block.forms[0] for name, block in self._blocks.items()}
         )
         self._block_inputs = recorder.first_input
+
+    @staticmethod
+    def from_module(
+        model: nn.Module, example_inputs: object, keep: Sequence[str] = (), reference: str | None = None
+    ) -> SearchSpace:
+        """The space of a network of one's own: its units are found, nothing is declared.
+
+        Args:
+            model: The network, trained, with one input and one output tensor; it is not changed.
+            example_inputs: A batch of inputs, or a tuple of it, of any batch size.
+            keep: Names of modules that are left alone, with all inside of them; so is the output layer.
+            reference: What builds the network in any process, e.g. "mynets.small:build" or "timm:resnet18".
+                Without one it lives in this process alone, and its ticket is rebuilt by
+                `Ticket.module(build=...)`.
+
+        Raises:
+            UsageError: The input is no tensor, or a name in `keep` is no module.
+            HwticketsError: The network cannot be traced; names the part of it.
+        """
+        from hwtickets.modules import live
+        from hwtickets.modules.hosted import HostedNetwork
+
+        first = example_inputs[0] if isinstance(example_inputs, tuple | list) else example_inputs
+        if not isinstance(first, Tensor) or first.dim() < 2:
+            raise UsageError(
+                f"example_inputs is a {type(example_inputs).__name__}; expected a batch of inputs, e.g."
+                " torch.zeros(1, 3, 224, 224)"
+            )
+        built_by = reference or live.register(model)
+        hosted = HostedNetwork(copy.deepcopy(model), tuple(first.shape[1:]), reference=built_by, keep=keep)
+        space = space_of(hosted, "module")
+        space.given = model
+        return space
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Sizes that the supernet is built with."""
+        return self._model.sizes
+
+    @property
+    def classes(self) -> int:
+        """Outputs of the networks."""
+        return self._model.classes
 
     def dense(self) -> dict[str, int]:
         """The full width of every unit."""
@@ -70,6 +124,10 @@ class SearchSpace:
         alignment *= max(1, -(-limit // (alignment * most)))
         smallest = 0 if self.units[unit].branch else min(alignment, limit)
         return sorted({*range(smallest, limit + 1, alignment), limit})
+
+    def step(self, unit: str, alignment: int) -> int:
+        """Channels of a unit that are the least whole step of aligned tensors."""
+        return alignment
 
     def forms(self) -> dict[str, list[str]]:
         """The deployed forms of every searching block."""
@@ -123,3 +181,19 @@ class _InputRecorder(GraphBuilder):
     def _append(self, block: str, name: str, spec: OperatorSpec, inputs: list[Value]) -> Value:
         self.first_input.setdefault(block, inputs[0])
         return super()._append(block, name, spec, inputs)
+
+
+def space_of(model: Supernet, name: str) -> SearchSpace:
+    """The search space of any network: of our supernets by their blocks, of hosted ones by what they do.
+
+    Args:
+        model: The network, with its full widths.
+        name: Name of the supernet; "module" for hosted ones.
+    """
+    from hwtickets.modules.hosted import HostedNetwork
+
+    if isinstance(model, HostedNetwork):
+        from hwtickets.modules.space import ModuleSpace
+
+        return ModuleSpace(model, name)
+    return SearchSpace(model, name)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -22,16 +23,36 @@ class Member:
         module: Full name of the module that owns it.
         tensor: Name of the parameter or buffer in that module.
         dim: Dimension that the channels lie on.
+        entries: Places of every channel along that dimension in the full network, ascending, as many for
+            every channel; None where channel i is entry i and nothing else lies there.
+        reads: Whether the tensor takes the channels in (a layer's input) instead of making or scaling them.
     """
 
     module: str
     tensor: str
     dim: int
+    entries: tuple[tuple[int, ...], ...] | None = None
+    reads: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:
         """Full name of the tensor, as in a state dict."""
         return f"{self.module}.{self.tensor}"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A number that a module keeps beside its weights and that falls with the channels of a unit.
+
+    Attributes:
+        module: Full name of the module.
+        name: Name of the attribute, e.g. "num_heads".
+        per_channel: What it loses with every channel.
+    """
+
+    module: str
+    name: str
+    per_channel: int
 
 
 @dataclass(frozen=True)
@@ -42,9 +63,12 @@ class Unit:
         name: Full name, e.g. "blocks.3.k5".
         block: The searching block it belongs to, e.g. "blocks.3".
         width: Channels in the supernet.
-        importance: Full name of the batch norm whose scales are the importance factors.
+        importance: Full name of the batch norm (or gate) whose scales are the importance factors.
         branch: Full name of the module that vanishes with the last channel, or None if it must stay.
         members: All tensors that the channels run through.
+        attributes: Numbers that fall with the channels, besides the sizes of known layers.
+        gate: The tensor that a gate of the unit scales, where there is no batch norm; see
+            `hwtickets.modules.gates`.
     """
 
     name: str
@@ -53,6 +77,17 @@ class Unit:
     importance: str
     branch: str | None
     members: tuple[Member, ...]
+    attributes: tuple[Attribute, ...] = ()
+    gate: Member | None = None
+
+    @cached_property
+    def factors(self) -> tuple[Member, ...]:
+        """The scales of all batch norms that the channels run through; for gates, the gate's own."""
+        if self.gate is not None:
+            return (Member(self.importance, "weight", 0),)
+        own = [member for member in self.members if member.tensor == "running_mean"]
+        scales = tuple(replace(member, tensor="weight") for member in own)
+        return tuple(scale for scale in scales if scale in self.members)
 
 
 def find_units(model: Supernet) -> dict[str, Unit]:
@@ -85,7 +120,9 @@ def find_units(model: Supernet) -> dict[str, Unit]:
 def _declared_members(model: Supernet) -> dict[str, tuple[Member, ...]]:
     """Members by unit, of the units that blocks declare."""
     return {
-        f"{block_name}.{local}": tuple(Member(f"{block_name}.{m}", tensor, dim) for m, tensor, dim in members)
+        f"{block_name}.{local}": tuple(
+            Member(f"{block_name}.{module}", tensor, dim, reads=dim == 1) for module, tensor, dim in members
+        )
         for block_name, block in model.searching_blocks()
         for local, members in block.declared_members().items()
     }
@@ -127,7 +164,7 @@ def _members(group: Any, width: int, graph: Any, names: Mapping[nn.Module, str])
             )
         outgoing = graph.is_out_channel_pruning_fn(dependency.handler)
         for tensor, dim in _sliced_tensors(module, outgoing, names[module]):
-            members[Member(names[module], tensor, dim)] = None
+            members[Member(names[module], tensor, dim, reads=dim == 1)] = None
     return tuple(members)
 
 

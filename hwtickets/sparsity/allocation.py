@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from hwtickets.budgets import format_amount
 from hwtickets.errors import BudgetError
-from hwtickets.sparsity.choices import BlockChoices, PricedSpace
+from hwtickets.sparsity.ascent import Ascent
+from hwtickets.sparsity.choices import BlockChoices, Priced, PricedSpace
+from hwtickets.sparsity.coupled import CoupledSpace
 from hwtickets.sparsity.importance import Scores
 
 Array = NDArray[np.float64]
@@ -36,13 +38,14 @@ class Allocation:
     value: float
 
 
-def allocate(priced: PricedSpace, scores: Scores, limits: Mapping[str, float]) -> Allocation:
+def allocate(priced: Priced, scores: Scores, limits: Mapping[str, float]) -> Allocation:
     """Draws the most important network within the limits.
 
-    A multiple-choice knapsack: one choice a block, most importance, every cost within its limit. Choices that
-    another one beats in value and all costs are dropped first, which leaves the optimum where it is; HiGHS
-    solves the rest.
-    Source: HALP (2110.10811), section 3.2, there for one budget and one layer's channels at a time.
+    Of a supernet, a multiple-choice knapsack: one choice a block, most importance, every cost within its
+    limit. Choices that another one beats in value and all costs are dropped first, which leaves the optimum
+    where it is; HiGHS solves the rest.
+    Source: HALP (2110.10811), section 3.2, there for one budget and one layer's channels at a time. Of a
+    module, whose costs couple its units: `Ascent`.
 
     Args:
         priced: Choices and costs.
@@ -54,7 +57,10 @@ def allocate(priced: PricedSpace, scores: Scores, limits: Mapping[str, float]) -
     """
     for metric, limit in limits.items():
         if priced.smallest(metric) > limit:
-            raise infeasible(metric, limit, priced.smallest(metric))
+            dearest = priced.dearest(metric) if isinstance(priced, CoupledSpace) else ""
+            raise infeasible(metric, limit, priced.smallest(metric), dearest)
+    if isinstance(priced, CoupledSpace):
+        return _ascended(priced, scores, limits)
     cumulative = {unit: _cumulative(scores, unit) for block in priced.blocks for unit in block.units}
     total = sum(float(values[-1]) for values in cumulative.values()) or 1.0
     values = [block.values(_padded(cumulative, block)) / total for block in priced.blocks]
@@ -65,11 +71,39 @@ def allocate(priced: PricedSpace, scores: Scores, limits: Mapping[str, float]) -
     return _as_allocation(priced, values, chosen)
 
 
-def infeasible(metric: str, limit: float, nearest: float) -> BudgetError:
-    """The one-line answer to a limit that no network of the space meets."""
+def _ascended(priced: CoupledSpace, scores: Scores, limits: Mapping[str, float]) -> Allocation:
+    cumulative = [_cumulative(scores, unit) for unit in priced.names]
+    total = sum(float(values[-1]) for values in cumulative) or 1.0
+    values = [
+        worth[np.minimum(options, len(worth) - 1)] / total
+        for worth, options in zip(cumulative, priced.options, strict=True)
+    ]
+    choice = Ascent(priced, values, limits).run()
+    if choice is None:
+        raise _not_at_once(limits)
+    costs = dict(zip(priced.metrics, priced.total(choice).tolist(), strict=True))
+    kept = sum(float(value[place]) for value, place in zip(values, choice, strict=True))
+    return Allocation(priced.widths(choice), {}, costs, kept)
+
+
+def _not_at_once(limits: Mapping[str, float]) -> BudgetError:
+    wanted = ", ".join(f"{metric} {format_amount(metric, limit)}" for metric, limit in limits.items())
+    return BudgetError(f"no network of this space meets {wanted} at once; loosen one of these budgets")
+
+
+def infeasible(metric: str, limit: float, nearest: float, dearest: str = "") -> BudgetError:
+    """The one-line answer to a limit that no network of the space meets.
+
+    Args:
+        metric: What is limited.
+        limit: The limit.
+        nearest: The lowest cost of a network of the space.
+        dearest: The operator of that network that costs the most, if there is one to be named.
+    """
+    most = f", of which {dearest} takes the most" if dearest else ""
     return BudgetError(
         f"budget {metric} {format_amount(metric, limit)} is below the smallest network of this space on this"
-        f" device; the nearest feasible one is {format_amount(metric, nearest)}"
+        f" device; the nearest feasible one is {format_amount(metric, nearest)}{most}"
     )
 
 
@@ -133,8 +167,7 @@ def _solve(
             options={"mip_rel_gap": 0.0},
         )
     if solution.x is None:
-        wanted = ", ".join(f"{metric} {format_amount(metric, limit)}" for metric, limit in limits.items())
-        raise BudgetError(f"no network of this space meets {wanted} at once; loosen one of these budgets")
+        raise _not_at_once(limits)
     borders = np.cumsum([len(index) for index in kept])[:-1]
     parts = np.split(solution.x, borders)
     return [int(index[part.argmax()]) for part, index in zip(parts, kept, strict=True)]

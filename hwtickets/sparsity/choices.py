@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwtickets.modules.space import ModuleSpace
 from hwtickets.space.space import SearchSpace
+from hwtickets.sparsity.coupled import CoupledSpace, price_coupled
 from hwtickets.sparsity.pricing import Costs, distinct_rows, price_rows
 
 Array = NDArray[np.float64]
@@ -60,19 +62,53 @@ class PricedSpace:
         """The lowest cost that any network of the space has."""
         return self.fixed[metric] + sum(float(block.costs[metric].min()) for block in self.blocks)
 
+    def largest(self, metric: str) -> float:
+        """The cost of the network that is dearest block by block."""
+        return self.fixed[metric] + sum(float(block.costs[metric].max()) for block in self.blocks)
+
+    def smallest_widths(self, metric: str) -> dict[str, int]:
+        """The network with the lowest cost."""
+        return self._widths([int(block.costs[metric].argmin()) for block in self.blocks])
+
+    def sample(self, random: np.random.Generator) -> dict[str, int]:
+        """Any network of the space."""
+        return self._widths([int(random.integers(len(block.widths))) for block in self.blocks])
+
+    def repriced(self, metric: str, correction: float) -> PricedSpace:
+        """The same prices with those of one metric multiplied by a correction."""
+        fixed = {**self.fixed, metric: self.fixed[metric] * correction}
+        blocks = [
+            replace(block, costs={**block.costs, metric: block.costs[metric] * correction})
+            for block in self.blocks
+        ]
+        return PricedSpace(blocks, fixed)
+
+    def _widths(self, rows: list[int]) -> dict[str, int]:
+        widths: dict[str, int] = {}
+        for block, row in zip(self.blocks, rows, strict=True):
+            widths.update(zip(block.units, block.widths[row].tolist(), strict=True))
+        return widths
+
+
+#: A space with its prices, of either kind.
+Priced = PricedSpace | CoupledSpace
+
 
 def price_space(
     space: SearchSpace, costs: Costs, alignment: int, limits: Mapping[str, int] | None = None, floor: int = 0
-) -> PricedSpace:
-    """Enumerates and prices the aligned choices of every block.
+) -> Priced:
+    """Prices a space: of a supernet all aligned choices of every block, of a module every operator.
 
     Args:
         space: The search space.
         costs: Costs by metric; the first one chooses each block's deployed form.
         alignment: Channels of a branch are a multiple of this.
         limits: Channels that are left of every unit; full widths by default.
-        floor: Channels that every block keeps at least, over all its branches together.
+        floor: Channels that every block keeps at least, over all its branches together; of a module, that
+            every unit keeps.
     """
+    if isinstance(space, ModuleSpace):
+        return price_coupled(space, costs, alignment, limits, floor)
     blocks = [_price_block(space, block, costs, alignment, limits, floor) for block in space.blocks]
     return PricedSpace(blocks, _fixed(space, costs))
 
@@ -85,6 +121,9 @@ def price_network(
     Returns:
         The cheapest deployed form by block, and the cost of the whole network by metric.
     """
+    if isinstance(space, ModuleSpace):
+        graph = space.graph(widths)
+        return {}, {metric: cost.graph(graph) for metric, cost in costs.items()}
     totals = _fixed(space, costs)
     forms = {}
     for block in space.blocks:
@@ -106,6 +145,10 @@ def price_networks(space: SearchSpace, widths: NDArray[np.int64], costs: Costs) 
     Returns:
         Cost of each network by metric, shape (networks,).
     """
+    if isinstance(space, ModuleSpace):
+        networks = [dict(zip(space.units, row, strict=True)) for row in widths.tolist()]
+        each = [price_network(space, network, costs)[1] for network in networks]
+        return {metric: np.array([prices[metric] for prices in each]) for metric in costs}
     totals = {metric: np.full(len(widths), cost) for metric, cost in _fixed(space, costs).items()}
     column = {unit: place for place, unit in enumerate(space.units)}
     for block, units in space.blocks.items():

@@ -2,117 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from hwtickets.errors import unknown
-from hwtickets.space.slicing import present_widths
 from hwtickets.space.units import Unit
+from hwtickets.sparsity.channel_weights import Entries, Places, by_channel
+from hwtickets.sparsity.weight_importance import Evidence
 from hwtickets.supernets.base import Supernet
+from hwtickets.tasks.evaluation import evaluating
 
 Scores = dict[str, Tensor]
 
 
-class TaylorImportance:
-    """Squared first-order Taylor expansion of the loss on the affine of the batch norm after the depthwise.
+class Importance(ABC):
+    """Scores the channels of every unit; higher is better.
 
-    `(gamma * dL/dgamma + beta * dL/dbeta)^2`, averaged over batches: how much the loss would change without
-    the channel. Unlike `|gamma|` it is comparable between layers. Source: Molchanov et al., Importance
-    Estimation for Neural Network Pruning (CVPR 2019), section 3.2, gate form.
+    Attributes:
+        name: What the configuration calls it.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def measure(self, evidence: Evidence, units: Iterable[Unit], parts: int = 1) -> Scores:
+        """Scores of a network as it is now; it is not changed.
+
+        Args:
+            evidence: The network, a supernet, and data to score it on.
+            units: Units of its search space.
+            parts: So many batches in a row are equal parts of one, computed one after the other.
+
+        Returns:
+            Tensors of shape (present channels,) by unit name, on the CPU; units that are gone have none.
+        """
+
+
+class FactorImportance(Importance):
+    """Scores a unit by its importance factors: scales of batch norms, or inserted gates.
+
+    Cheap enough to be gathered at every step of a training, from the gradients that are there anyway.
+    """
+
+    @abstractmethod
+    def of_factor(self, factor: nn.Module) -> Tensor:
+        """What one factor says after a backward pass of the task's loss alone, shape (its entries,).
+
+        Args:
+            factor: A module that scales channels by its `weight` and perhaps shifts them by its `bias`.
+        """
+
+    @abstractmethod
+    def joined(self, factors: Tensor) -> Tensor:
+        """What all factors of a unit say together; (factors, channels) to (channels,)."""
+
+    def score(self, factors: Sequence[tuple[nn.Module, Entries]]) -> Tensor:
+        """Scores of one present unit after a backward pass of the task's loss alone; shape (channels,).
+
+        Args:
+            factors: What scales its channels, and the channels' entries in it.
+        """
+        return self.joined(
+            torch.cat([by_channel(self.of_factor(factor), entries).T for factor, entries in factors])
+        )
+
+    def measure(self, evidence: Evidence, units: Iterable[Unit], parts: int = 1) -> Scores:
+        """Average scores over batches; batch norms use their running statistics. See `Importance.measure`."""
+        units, model = list(units), evidence.model
+        assert isinstance(model, Supernet)
+        device = next(model.parameters()).device
+        totals: Scores = {}
+        count = 0
+        model.zero_grad(set_to_none=True)
+        with evaluating(model), torch.enable_grad():
+            for number, (x, target) in enumerate(evidence.batches(), 1):
+                (evidence.loss(model(x.to(device)), target.to(device)) / parts).backward()
+                if number % parts:
+                    continue
+                add_scores(totals, score_units(model, units, self))
+                model.zero_grad(set_to_none=True)
+                count += 1
+        return {name: total.cpu() / count for name, total in totals.items()}
+
+
+class TaylorImportance(FactorImportance):
+    """Squared first-order Taylor expansion of the loss on the factors of a channel.
+
+    `(sum over its factors of scale * dL/dscale + shift * dL/dshift)^2`, averaged over batches: how much the
+    loss would change without the channel. For an inserted gate of scale 1 that is
+    `(sum over the channel's weights of w * dL/dw)^2`. Unlike `|scale|` it is comparable between layers.
+    Source: Molchanov et al., Importance Estimation for Neural Network Pruning (CVPR 2019), section 3.2, gate
+    form.
     """
 
     name = "taylor"
 
-    def score(self, norm: nn.BatchNorm2d) -> Tensor:
-        """Scores of one unit after a backward pass of the task's loss alone; shape (channels,)."""
-        assert norm.weight.grad is not None and norm.bias.grad is not None
-        change = norm.weight.detach() * norm.weight.grad + norm.bias.detach() * norm.bias.grad
-        return change.square()
+    def of_factor(self, factor: nn.Module) -> Tensor:
+        """The first-order change of the loss without each entry of a factor."""
+        scale, shift = _scale(factor), getattr(factor, "bias", None)
+        assert scale.grad is not None
+        change = scale.detach() * scale.grad
+        if isinstance(shift, Tensor) and shift.grad is not None:
+            change = change + shift.detach() * shift.grad
+        return change
+
+    def joined(self, factors: Tensor) -> Tensor:
+        """The square of the whole change."""
+        return factors.sum(0).square()
 
 
-class BNScaleImportance:
-    """`|gamma|` of the batch norm after the depthwise convolution.
+class BNScaleImportance(FactorImportance):
+    """`|scale|` of a channel's batch norm, or gate; the mean where it has several.
 
-    Ranks channels inside a branch; it is no currency between layers. Source: Network Slimming (ICCV 2017),
+    Ranks channels inside a unit; it is no currency between layers. Source: Network Slimming (ICCV 2017),
     section 3; SuperTickets (ECCV 2022), section 3.
     """
 
     name = "bn-scale"
 
-    def score(self, norm: nn.BatchNorm2d) -> Tensor:
-        """Scores of one unit; shape (channels,)."""
-        return norm.weight.detach().abs()
+    def of_factor(self, factor: nn.Module) -> Tensor:
+        """The size of the scales."""
+        return _scale(factor).detach().abs()
+
+    def joined(self, factors: Tensor) -> Tensor:
+        """The mean of the factors."""
+        return factors.mean(0)
 
 
-Importance = TaylorImportance | BNScaleImportance
-IMPORTANCES: dict[str, type[TaylorImportance] | type[BNScaleImportance]] = {
-    "taylor": TaylorImportance,
-    "bn-scale": BNScaleImportance,
-}
-
-
-def build_importance(name: str) -> Importance:
-    """An importance by name; an unknown one is a usage error."""
-    if name not in IMPORTANCES:
-        raise unknown("importance", name, IMPORTANCES)
-    return IMPORTANCES[name]()
-
-
-def score_units(model: Supernet, units: Iterable[Unit], importance: Importance) -> Scores:
+def score_units(model: Supernet, units: Iterable[Unit], importance: FactorImportance) -> Scores:
     """Scores every present unit from the gradients that the model holds now.
 
     Returns:
         Tensors of shape (present channels,) by unit name.
     """
     units = list(units)
-    widths = present_widths(model, units)
-    scores = {}
-    for unit in units:
-        if widths[unit.name]:
-            norm = model.get_submodule(unit.importance)
-            assert isinstance(norm, nn.BatchNorm2d)
-            scores[unit.name] = importance.score(norm)
-    return scores
-
-
-def measure_scores(
-    model: Supernet,
-    units: Iterable[Unit],
-    importance: Importance,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    loss: object,
-    parts: int = 1,
-) -> Scores:
-    """Average scores over batches, without changing the network.
-
-    Args:
-        model: The network; batch norms use their running statistics.
-        units: Units of the search space.
-        importance: How a channel is scored.
-        batches: Inputs and targets, on any device.
-        loss: `loss(outputs, targets) -> scalar tensor`.
-        parts: So many `batches` in a row are equal parts of one, computed one after the other.
-
-    Returns:
-        Tensors of shape (present channels,) by unit name, on the CPU.
-    """
-    units = list(units)
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
-    totals: Scores = {}
-    count = 0
-    model.zero_grad(set_to_none=True)
-    for number, (x, target) in enumerate(batches, 1):
-        (loss(model(x.to(device)), target.to(device)) / parts).backward()  # type: ignore[operator]
-        if number % parts:
-            continue
-        add_scores(totals, score_units(model, units, importance))
-        model.zero_grad(set_to_none=True)
-        count += 1
-    model.train(was_training)
-    return {name: total.cpu() / count for name, total in totals.items()}
+    places = Places(model, units)
+    return {unit.name: importance.score(places.factors(unit)) for unit in units if places.widths[unit.name]}
 
 
 def add_scores(totals: Scores, scores: Mapping[str, Tensor]) -> None:
@@ -120,3 +148,9 @@ def add_scores(totals: Scores, scores: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, score in scores.items():
             totals[name] = totals[name] + score if name in totals else score.clone()
+
+
+def _scale(factor: nn.Module) -> Tensor:
+    scale = factor.weight
+    assert isinstance(scale, Tensor)
+    return scale

@@ -49,7 +49,7 @@ def apply_masks(model: nn.Module, masks: Masks) -> None:
     weights = maskable_weights(model)
     with torch.no_grad():
         for name, mask in masks.items():
-            weights[name].mul_(mask.to(weights[name].device))
+            weights[name].masked_fill_(~mask.to(weights[name].device), 0)
 
 
 def sparsity_of(model: nn.Module) -> float:

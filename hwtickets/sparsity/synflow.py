@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hwtickets.sparsity.mask import maskable_weights
 from hwtickets.sparsity.weight_importance import Evidence, WeightImportance, WeightScores, gradients_of
 
 
@@ -32,7 +31,7 @@ class SynFlow(WeightImportance):
     def score(self, evidence: Evidence) -> WeightScores:
         """Scores in double precision (a product over all layers overflows a float); no data is looked at."""
         model = _positive(evidence.model)
-        weights = maskable_weights(model)
+        weights = evidence.weights(model)
         first = next(iter(weights.values()))
         shape = evidence.model.input_shape
         ones = torch.ones(1, *shape, dtype=torch.float64, device=first.device)  # type: ignore[misc]

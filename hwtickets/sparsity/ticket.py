@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from hwtickets import files
 from hwtickets.errors import HwticketsError
+from hwtickets.modules.live import provided
 from hwtickets.space.slicing import resize
-from hwtickets.space.space import SearchSpace
+from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.supernets import Supernet, build_supernet
 
 SCHEMA = 1
@@ -43,7 +45,7 @@ class Architecture:
     def build(self) -> tuple[Supernet, SearchSpace]:
         """The subnet with fresh weights, and the search space it was drawn from."""
         model = build_supernet(self.supernet, self.input_shape, self.classes, self.sizes)
-        space = SearchSpace(model, self.supernet)
+        space = space_of(model, self.supernet)
         if set(self.widths) != set(space.units):
             raise HwticketsError(
                 f"ticket: its units are not those of supernet {self.supernet} with these sizes"
@@ -68,8 +70,20 @@ class Ticket:
     task: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
 
-    def module(self) -> Supernet:
-        """A plain module in evaluation mode."""
+    def module(self, build: Callable[[], nn.Module] | None = None) -> Supernet:
+        """A plain module in evaluation mode.
+
+        Args:
+            build: Makes the user's module at full width, where the ticket is of one and its reference leads
+                nowhere any more; by default the reference is followed.
+
+        Raises:
+            HwticketsError: The module cannot be built, or the weights do not fit it.
+        """
+        reference = self.architecture.sizes.get("reference")
+        if build is not None and reference is not None:
+            with provided(reference, build):
+                return self.module()
         model, _ = self.architecture.build()
         missing = set(model.state_dict()) ^ set(self.weights)
         if missing:

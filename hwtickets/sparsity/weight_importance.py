@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hwtickets.errors import HwticketsError
-from hwtickets.sparsity.mask import magnitudes, maskable_weights
+from hwtickets.sparsity.mask import maskable_weights
 from hwtickets.tasks.evaluation import evaluating
 
 WeightScores = dict[str, Tensor]
@@ -25,16 +25,22 @@ class Evidence:
         batches: Gives inputs and targets on any device, the same ones at every call; all count alike.
         loss: `loss(outputs, targets) -> scalar tensor`.
         seed: Of what is random.
+        weights: Those of a network that are scored, by state-dict name; its maskable ones if not given.
     """
 
     model: nn.Module
     batches: Callable[[], Iterable[tuple[Tensor, Tensor]]]
     loss: Callable[[Tensor, Tensor], Tensor]
     seed: int = 0
+    weights: Callable[[nn.Module], dict[str, Tensor]] = maskable_weights
+
+    def scored(self) -> dict[str, Tensor]:
+        """The weights that are scored, of the network itself."""
+        return self.weights(self.model)
 
 
 class WeightImportance(ABC):
-    """Scores every maskable weight of a network; higher is better.
+    """Scores single weights of a network, all that are maskable or those asked for; higher is better.
 
     Attributes:
         name: What the configuration calls it.
@@ -56,7 +62,7 @@ class Magnitude(WeightImportance):
 
     def score(self, evidence: Evidence) -> WeightScores:
         """Scores; see `WeightImportance.score`."""
-        return magnitudes(evidence.model)
+        return {name: weight.detach().abs() for name, weight in evidence.scored().items()}
 
 
 class RandomScores(WeightImportance):
@@ -67,7 +73,7 @@ class RandomScores(WeightImportance):
     def score(self, evidence: Evidence) -> WeightScores:
         """Scores; see `WeightImportance.score`."""
         generator = torch.Generator().manual_seed(evidence.seed % 2**63)
-        weights = maskable_weights(evidence.model)
+        weights = evidence.scored()
         return {
             name: torch.rand(weight.shape, generator=generator).to(weight.device)
             for name, weight in weights.items()
@@ -86,7 +92,7 @@ class Snip(WeightImportance):
     def score(self, evidence: Evidence) -> WeightScores:
         """Scores; see `WeightImportance.score`."""
         gradients = loss_gradients(evidence)
-        weights = maskable_weights(evidence.model)
+        weights = evidence.scored()
         return {name: (weight.detach() * gradients[name]).abs() for name, weight in weights.items()}
 
 
@@ -103,7 +109,7 @@ class Grasp(WeightImportance):
     def score(self, evidence: Evidence) -> WeightScores:
         """Scores; see `WeightImportance.score`."""
         products = _hessian_products(evidence, loss_gradients(evidence))
-        weights = maskable_weights(evidence.model)
+        weights = evidence.scored()
         return {name: weight.detach() * products[name] for name, weight in weights.items()}
 
 
@@ -149,7 +155,7 @@ def _hessian_products(evidence: Evidence, gradients: WeightScores) -> WeightScor
 def _mean_over_batches(
     evidence: Evidence, gradient: Callable[[Tensor, list[Tensor]], tuple[Tensor, ...]]
 ) -> WeightScores:
-    named = maskable_weights(evidence.model)
+    named = evidence.scored()
     weights = list(named.values())
     device = weights[0].device
     totals = [torch.zeros_like(weight) for weight in weights]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from hwtickets.space.operators import GraphBuilder, Value
+
+if TYPE_CHECKING:
+    from hwtickets.space.units import Unit
 
 #: The description of a block as it is trained, batch norms folded.
 PLAIN = "plain"
@@ -69,6 +72,7 @@ class Supernet(nn.Module):
         input_shape: Channels, height and width (pixels) of one input.
         classes: Outputs of the head.
         sizes: Every other argument that it was built with, defaults resolved: what rebuilds it for good.
+        present: Channels that are left by unit, where units share tensors and those do not tell; else None.
     """
 
     #: The heads that it can be built with; with more than one, `head` is one of its sizes.
@@ -81,10 +85,15 @@ class Supernet(nn.Module):
     input_shape: tuple[int, int, int]
     classes: int
     sizes: dict[str, Any]
+    present: dict[str, int] | None = None
 
     @abstractmethod
     def describe(self, builder: GraphBuilder, widths: Mapping[str, int], forms: Mapping[str, str]) -> None:
         """Writes the operators of the deployed network; see `SearchingBlock.describe`."""
+
+    def after_cut(self, units: Iterable[Unit]) -> None:
+        """Called after channels of some of the units of its space were removed."""
+        return None
 
     def in_head(self, name: str) -> bool:
         """Whether a module, parameter or unit of a full name belongs to the head."""

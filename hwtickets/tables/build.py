@@ -21,6 +21,7 @@ from hwtickets.tables.measure import Journal
 from hwtickets.tables.metering import with_energies
 from hwtickets.tables.plan import Plan
 from hwtickets.tables.sampling import Space
+from hwtickets.tables.shares import fit_shares
 from hwtickets.tables.store import save_table
 from hwtickets.tables.table import LatencyTable, Row, calibrated
 
@@ -69,7 +70,11 @@ def build_table(
         done = journal.count("profile", "network")
         with progress.stage("latency table", total=plan.total, unit="network", done=done) as stage:
             campaign = measure_plan(plan, bench, journal, stage)
-        fit = fit_operators(campaign.networks, campaign.profiles)
+        fit = (
+            fit_shares(campaign.networks, campaign.times, plan.alignment)
+            if plan.coupled
+            else fit_operators(campaign.networks, campaign.profiles)
+        )
         table = LatencyTable(
             device.name,
             device.runtime,

@@ -13,6 +13,7 @@ from hwtickets.tables.measure import BATCH, Journal, measure_networks, measured,
 from hwtickets.tables.observations import Measured, Profiled, Vector
 from hwtickets.tables.plan import Plan
 from hwtickets.tables.planner import Batch, Planner
+from hwtickets.tables.shares import Times
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Campaign:
     Attributes:
         profiles: Profile times of some operators.
         networks: Networks that the operators are fitted on.
+        times: Of those that were profiled, the first ones, what each operator took in its own profile.
         runs: Timed runs of each of them.
         calibration_ms: Latencies of the plan's networks for the calibration.
         check_ms: Latencies of the plan's networks for the check.
@@ -30,6 +32,7 @@ class Campaign:
 
     profiles: dict[OperatorSpec, Profiled]
     networks: list[Measured]
+    times: list[Times]
     runs: list[int]
     calibration_ms: Vector
     check_ms: Vector
@@ -48,14 +51,16 @@ def measure_plan(plan: Plan, bench: Bench, journal: Journal, stage: Stage) -> Ca
     profiles = profile_networks(plan.profiled, bench, journal, stage)
     batches = _measure_operators(plan, profiles, bench, journal, stage)
     rest = [*plan.calibration, *plan.check]
-    measure_networks(rest, plan.reference, bench, journal, stage, first=plan.most)
+    measure_networks(rest, plan.reference, bench, journal, stage, first=plan.most, write=plan.write)
     graphs = [plan.pool[place] for batch in batches for place in batch.networks]
     count, calibrated = len(graphs), len(graphs) + len(plan.calibration)
     latencies = measured(journal, [*range(count), *range(plan.most, plan.most + len(rest))])
     networks = [Measured(graph, ms) for graph, ms in zip(graphs, latencies.median_ms.tolist(), strict=False)]
+    records = [journal.get("profile", place) for place in range(len(plan.profiled))]
     return Campaign(
         profiles,
         networks,
+        [_times(record) for record in records if record is not None],
         latencies.runs[:count],
         latencies.median_ms[count:calibrated],
         latencies.median_ms[calibrated:],
@@ -89,6 +94,11 @@ def _planned(planner: Planner, batches: Sequence[Batch], journal: Journal, done:
     batch = planner.next(batches, measured(journal, range(done)).median_ms) if batches else planner.first()
     journal.put("batch", len(batches), **asdict(batch))
     return batch
+
+
+def _times(record: Mapping[str, Any]) -> Times:
+    # A record of an earlier process has lists where one of this process has tuples.
+    return {name: (time_ms, nodes) for name, (time_ms, nodes) in record["times"].items()}
 
 
 def _batch(record: Mapping[str, Any]) -> Batch:

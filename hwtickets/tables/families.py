@@ -14,6 +14,10 @@ from hwtickets.space.operators import OperatorSpec
 
 #: The channel count that a family runs over is 0 in its key, or -1 where 0 has a meaning.
 Family = OperatorSpec
+#: Kinds whose input and output channels are two numbers.
+_TWO_COUNTS = ("conv", "deconv", "linear", "matmul")
+#: Kinds whose groups are no convolution's.
+_HEADS = ("attention", "product", "groupnorm")
 
 
 class Place(NamedTuple):
@@ -30,11 +34,11 @@ class Place(NamedTuple):
 
 def places(spec: OperatorSpec) -> list[Place]:
     """The families of an operator: over output, input and inner channels; one where they are tied."""
-    if spec.kind in ("conv", "linear") and spec.groups == 1:
+    if (spec.kind in _TWO_COUNTS and spec.groups == 1) or spec.kind == "product":
         return [Place(replace(spec, c_out=0), spec.c_out), Place(replace(spec, c_in=0), spec.c_in)]
     if spec.depthwise:
         return [Place(replace(spec, c_in=0, c_out=0, groups=0), spec.c_in)]
-    if spec.kind in ("conv", "linear"):
+    if spec.kind in _TWO_COUNTS:
         return []
     if is_block(spec.kind) and not is_tied(spec.kind):
         inner = [Place(replace(spec, hidden=-1), spec.hidden)] if spec.hidden else []
@@ -59,7 +63,9 @@ def group(spec: OperatorSpec) -> str:
     """Operators of one group follow one formula of MACs and bytes, e.g. "conv", "conv-depthwise-k5"."""
     if spec.depthwise:
         return f"conv-depthwise-k{spec.kernel}"
-    if spec.groups > 1:
+    if spec.kind == "activation":
+        return f"activation-{spec.activation}"
+    if spec.groups > 1 and spec.kind not in _HEADS:
         return f"{spec.kind}-grouped"
     return spec.kind
 

@@ -21,7 +21,7 @@ _PIXEL_TILES = (64, 128)
 #: Whole numbers by which a runtime picks one kernel or another, whatever their size.
 _CATEGORIES: tuple[Callable[[OperatorSpec], Any], ...] = (
     roof_group,
-    lambda spec: spec.kernel,
+    lambda spec: (spec.kernel, spec.kernel_width),
     lambda spec: spec.height,
     lambda spec: spec.activation,
 )
@@ -68,7 +68,8 @@ class Features:
 
 def _numbers(spec: OperatorSpec, batch: int, units: int) -> list[float]:
     out_h, out_w = spec.out_size
-    pixels, taps = batch * out_h * out_w, spec.c_in // spec.groups * spec.kernel**2
+    pixels = batch * out_h * out_w
+    taps = max(1, spec.c_in // spec.groups) * spec.kernel * (spec.kernel_width or spec.kernel)
     sizes = [
         spec.c_in,
         spec.c_out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,8 @@ def _holds(folder: Path, device: DeviceProfile, precision: str) -> bool:
 
 
 def _space_folder(space: Space) -> str:
-    return f"{space.name}-{space_id(space)}"
+    # References of modules have colons and slashes.
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', space.name)}-{space_id(space)}"
 
 
 def list_tables(device: DeviceProfile) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from hwtickets.space.operators import OperatorSpec
 from hwtickets.tables.estimator import FEWEST_ROWS, Estimator
 from hwtickets.tables.lines import Between, Lines
 from hwtickets.tables.roofline import Roofline
+from hwtickets.tables.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from hwtickets.tables.table import Row
@@ -96,7 +97,8 @@ class Lookup:
             alike_specs = [self._with_known_activation(spec) for spec in unknown]
             priced = zip(*self._price(alike_specs), strict=True)
             for (spec, between), (ms, error_share) in zip(unknown.items(), priced, strict=True):
-                self._answers[spec] = _unmeasured(between, float(ms), float(error_share))
+                among = between is None and self._learns and self._surroundings.hold(spec)
+                self._answers[spec] = _unmeasured(between, float(ms), float(error_share), among)
         return [self._answers[spec] for spec in specs]
 
     def _price(self, specs: list[OperatorSpec]) -> tuple[Vector, Vector]:
@@ -109,7 +111,7 @@ class Lookup:
         return self._roofline.price(specs)
 
     def _with_known_activation(self, spec: OperatorSpec) -> OperatorSpec:
-        known = self._activations.get(spec.kind)
+        known = self._activations.get(spec.kind) if spec.kind != "activation" else None
         return replace(spec, activation=known[0]) if known and spec.activation not in known else spec
 
     @cached_property
@@ -123,6 +125,10 @@ class Lookup:
     @cached_property
     def _lines(self) -> Lines:
         return Lines(self._latencies_ms, self._alignment)
+
+    @cached_property
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(self._rows)
 
     @cached_property
     def _learns(self) -> bool:
@@ -141,10 +147,17 @@ def _measured(row: Row, exactly: bool) -> Answer:
     return Answer(row.latency_ms, "measured", spread or _UNSTATED_SPREAD)
 
 
-def _unmeasured(between: Between | None, ms: float, error_share: float) -> Answer:
-    """The better of a line between two rows and an estimate; between rows never outside them."""
+def _unmeasured(between: Between | None, ms: float, error_share: float, among: bool) -> Answer:
+    """The better of a line between two rows and an estimate; between rows never outside them.
+
+    Args:
+        between: The line, where there is one.
+        ms: The estimate.
+        error_share: Of the estimate.
+        among: Whether rows of its shape lie on all sides and the estimate is learnt from them.
+    """
     if between is None:
-        return Answer(ms, "estimated", error_share)
+        return Answer(ms, "interpolated" if among else "estimated", error_share)
     if between.error_share <= error_share:
         return Answer(between.ms, "interpolated", between.error_share)
     return Answer(min(max(ms, between.low_ms), between.high_ms), "interpolated", error_share)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,7 @@ def measure_networks(
     journal: Journal,
     stage: Stage,
     first: int = 0,
+    write: Callable[[int], bytes] | None = None,
 ) -> Latencies:
     """Times whole networks.
 
@@ -99,8 +100,10 @@ def measure_networks(
         journal: Holds what is already measured and receives the rest.
         stage: Is advanced by one a network.
         first: Number of the first network in the journal; the others follow.
+        write: Gives the model to be timed by its network's place in `graphs`; by default its operators alone.
     """
     numbered = dict(enumerate(graphs, first))
+    model = (lambda index: write(index - first)) if write else _skeletons(numbered)
     size = BATCH * bench.boards
     for begin in range(first, first + len(graphs), size):
         batch = [
@@ -110,7 +113,7 @@ def measure_networks(
         ]
         if not batch:
             continue
-        models = {str(index): skeleton_model(numbered[index], seed=index) for index in batch}
+        models = {str(index): model(index) for index in batch}
         models[REFERENCE] = skeleton_model(reference)
         timings = bench.time(models, random_inputs(reference), RUNS, WARMUP_RUNS, SECONDS_A_BATCH)
         for index in batch:
@@ -124,6 +127,10 @@ def measure_networks(
             )
             stage.advance()
     return measured(journal, numbered)
+
+
+def _skeletons(numbered: Mapping[int, OperatorGraph]) -> Callable[[int], bytes]:
+    return lambda index: skeleton_model(numbered[index], seed=index)
 
 
 def measured(journal: Journal, numbers: Iterable[int]) -> Latencies:
@@ -180,8 +187,10 @@ def operator_times(graph: OperatorGraph, times_ms: Mapping[str, float]) -> dict[
     for node, time_ms in times_ms.items():
         waiting = (waiting[0] + time_ms, waiting[1] + 1)
         name = original_name(node)
-        owner = name if name in names else name.rpartition("/")[0]
-        if owner in names:
+        owner = name
+        while owner and owner not in names:
+            owner = owner.rpartition("/")[0]
+        if owner:
             found[owner] = _sum(found.get(owner), waiting)
             waiting = (0.0, 0)
     if waiting[1]:

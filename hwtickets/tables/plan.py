@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hwtickets.space.operators import OperatorGraph
-from hwtickets.tables.sampling import Space, corner_networks, sampled_networks, space_id
+from hwtickets.tables.deployed import deployed_model
+from hwtickets.tables.sampling import ModuleSpace, Space, corner_networks, sampled, space_id
 
 #: Networks that the operators are fitted on at most, for each unit of the space. More than this gained
 #: nothing (60 networks for 15 units: median error 1.8 %, 200: 1.4 %, 300: 1.4 %).
 _NETWORKS_A_UNIT = 14
-#: Networks that are measured before the errors of predictions decide which ones follow.
-_FIRST_NETWORKS = 20
-#: Networks that may follow, and networks whose predictions are looked at to choose them.
-_CANDIDATES = 400
-_SAMPLE = 150
-_CALIBRATION_NETWORKS = 30
-_CHECK_NETWORKS = 30
+#: Networks that are measured before the errors of predictions decide which ones follow, for calibration and
+#: for the check; networks that may follow, and networks whose predictions are looked at to choose them.
+_SIZES = (20, 30, 30, 400, 150)
 _PROFILED_NETWORKS = 12
+#: Of a coupled space: hardly two networks share an operator, so each is profiled, and none is chosen by what
+#: others leave in doubt. What lies between the rows is learnt from all of them.
+_COUPLED_NETWORKS, _COUPLED_CHECKS = 36, 6
 
 
 class Plan:
@@ -26,9 +28,11 @@ class Plan:
         alignment: Widths are those that are allowed at this alignment.
         seed: Of the choice of networks.
         networks: How many networks the operators are fitted on at most, besides the largest ones; by default
-            14 for each unit.
+            14 for each unit, of a coupled space 36.
 
     Attributes:
+        coupled: Whether the space is.
+        alignment: Of the widths.
         reference: Timed along with every batch.
         corners: How many networks at the beginning of the pool are the largest one, in each form.
         pool: Networks that the operators may be fitted on.
@@ -44,17 +48,26 @@ class Plan:
 
     def __init__(self, space: Space, alignment: int, seed: int, networks: int | None = None) -> None:
         corners = corner_networks(space)
-        self.most = len(corners) + (networks or _NETWORKS_A_UNIT * len(space.units))
-        sizes = (_FIRST_NETWORKS, _CALIBRATION_NETWORKS, _CHECK_NETWORKS, _CANDIDATES, _SAMPLE)
-        first, self.calibration, self.check, candidates, self.sample = (
-            sampled_networks(space, alignment, count, seed=len(sizes) * seed + part)
+        sizes, profiled = _SIZES, _PROFILED_NETWORKS
+        fitted = networks or _NETWORKS_A_UNIT * len(space.units)
+        if space.coupled:
+            fitted = networks or _COUPLED_NETWORKS
+            sizes, profiled = (fitted, _COUPLED_CHECKS, _COUPLED_CHECKS, 0, 0), len(corners) + fitted
+        self.coupled, self.alignment = space.coupled, alignment
+        parts = [
+            sampled(space, alignment, count, seed=len(sizes) * seed + part)
             for part, count in enumerate(sizes)
+        ]
+        first, self.calibration, self.check, candidates, self.sample = (
+            [space.graph(drawn.widths, drawn.forms) for drawn in part] for part in parts
         )
+        self._space, self._timed = space, [*parts[1], *parts[2]]
+        self.most = len(corners) + fitted
         self.reference = corners[0]
         self.corners = len(corners)
         self.pool: list[OperatorGraph] = [*corners, *first, *candidates]
         self.first = min(self.most, len(corners) + len(first))
-        self.profiled = self.pool[: min(_PROFILED_NETWORKS, self.first)]
+        self.profiled = self.pool[: min(profiled, self.first)]
         self.key = {
             "space": space.name,
             "space_id": space_id(space),
@@ -65,6 +78,17 @@ class Plan:
             "calibration_networks": len(self.calibration),
             "check_networks": len(self.check),
         }
+
+    @property
+    def write(self) -> Callable[[int], bytes] | None:
+        """Gives the model of a network for calibration or check by its place; None: its operators alone.
+
+        Of a module it is what export writes, so that whatever its operators do not say is calibrated away.
+        """
+        space = self._space
+        if not isinstance(space, ModuleSpace):
+            return None
+        return lambda place: deployed_model(space, space.input_shape, self._timed[place].widths)
 
     @property
     def total(self) -> int:

@@ -108,11 +108,15 @@ class Roofline:
 
 
 def roof_group(spec: OperatorSpec) -> str:
-    """Operators of one group share their constants, e.g. "conv-k3", "conv-depthwise", "add"."""
+    """Operators of one group share their constants, e.g. "conv-k3", "conv-strip" (not square), "add"."""
     if spec.depthwise:
         return "conv-depthwise"
+    if spec.kind == "activation":
+        return f"activation-{spec.activation}"
     if spec.kind != "conv":
         return spec.kind
+    if spec.kernel_width:
+        return "conv-strip"
     return "conv-grouped" if spec.groups > 1 else f"conv-k{min(spec.kernel, _LARGE_KERNEL)}"
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwtickets.space.operators import OperatorGraph
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class Space(Protocol):
@@ -17,6 +20,8 @@ class Space(Protocol):
 
     name: str
     input_shape: tuple[int, int, int]
+    #: Whether an operator's channels may belong to two units, so that it has many more sizes than units do.
+    coupled: bool
 
     @property
     def units(self) -> Mapping[str, object]:
@@ -33,6 +38,26 @@ class Space(Protocol):
 
     def graph(self, widths: Mapping[str, int], forms: Mapping[str, str] | None = None) -> OperatorGraph:
         """Operators of a network."""
+
+
+@runtime_checkable
+class ModuleSpace(Protocol):
+    """A space whose networks are modules of someone else: what the graph says of them is to be checked."""
+
+    def module(self, widths: Mapping[str, int]) -> nn.Module:
+        """The network of some widths, deployable, its weights of no account."""
+
+
+class Drawn(NamedTuple):
+    """A network of a space.
+
+    Attributes:
+        widths: By unit.
+        forms: By block.
+    """
+
+    widths: dict[str, int]
+    forms: dict[str, str]
 
 
 #: How far a unit's share of its full width lies from its network's, at most.
@@ -60,6 +85,11 @@ def space_id(space: Space) -> str:
 
 
 def sampled_networks(space: Space, alignment: int, count: int, seed: int) -> list[OperatorGraph]:
+    """Operators of networks of all sizes; see `sampled` for the arguments."""
+    return [space.graph(drawn.widths, drawn.forms) for drawn in sampled(space, alignment, count, seed)]
+
+
+def sampled(space: Space, alignment: int, count: int, seed: int) -> list[Drawn]:
     """Networks of all sizes, Latin-hypercube sampled.
 
     Each network has a size and a share of removed units; a unit's width scatters around its network's size.
@@ -87,7 +117,7 @@ def sampled_networks(space: Space, alignment: int, count: int, seed: int) -> lis
             for i, unit in enumerate(units)
         }
         forms = {block: known[int(choice[i] * len(known))] for i, (block, known) in enumerate(blocks.items())}
-        networks.append(space.graph(widths, forms))
+        networks.append(Drawn(widths, forms))
     return networks
 
 

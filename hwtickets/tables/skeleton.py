@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import onnx
@@ -11,10 +10,19 @@ from numpy.typing import NDArray
 
 from hwtickets.errors import HwticketsError
 from hwtickets.space.operators import Operator, OperatorGraph
-from hwtickets.tables.skeleton_transformer import Array, TransformerNodes
+from hwtickets.tables.skeleton_images import ImageNodes
+from hwtickets.tables.skeleton_layout import Array, Tensors, image_tensors
+from hwtickets.tables.skeleton_moves import MoveNodes
+from hwtickets.tables.skeleton_tokens import TokenNodes
 
 _OPSET = 18
 _IR_VERSION = 10
+_IMAGES = (
+    *("conv", "deconv", "batchnorm", "groupnorm", "maxpool", "avgpool", "pool", "resize", "nearest"),
+    "transformer",
+)
+_TOKENS = ("linear", "matmul", "product", "layernorm", "softmax", "attention")
+_MOVES = ("add", "mul", "relu", "activation", "concat", "copy", "other")
 
 
 def skeleton_model(graph: OperatorGraph, seed: int = 0) -> bytes:
@@ -28,7 +36,8 @@ def skeleton_model(graph: OperatorGraph, seed: int = 0) -> bytes:
         seed: Of the random weights.
 
     Returns:
-        A serialized model with the input "x" (1, C, H, W) and the output "y".
+        A serialized model with the input "x" (1, C, H, W), the output "y" of the last operator, and every
+        other tensor that no operator reads as a further output: the runtime would drop what leads there.
 
     Raises:
         HwticketsError: The graph has no operator or one of an unknown kind.
@@ -37,7 +46,7 @@ def skeleton_model(graph: OperatorGraph, seed: int = 0) -> bytes:
         raise HwticketsError(
             "a network without operators cannot be timed; choose a supernet with a stem or a head"
         )
-    writer = _ModelWriter(seed)
+    writer = _ModelWriter(graph, seed)
     for operator in graph:
         writer.append(operator)
     return writer.model(graph)
@@ -53,32 +62,53 @@ def random_inputs(graph: OperatorGraph, seed: int = 0) -> dict[str, NDArray[np.f
 class _ModelWriter:
     """Collects nodes and weights."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, graph: OperatorGraph, seed: int) -> None:
         self._random = np.random.default_rng(seed)
-        self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
+        self._tensors = Tensors(self._store)
+        self._tensors.shapes["x"] = (1, graph.input.channels, graph.input.height, graph.input.width)
+        images = image_tensors(graph)
+        self._moves = MoveNodes(self._tensors, self._random_weight, images)
+        writers = (
+            (_IMAGES, ImageNodes(self._tensors, self._random_weight, images)),
+            (_TOKENS, TokenNodes(self._tensors, self._random_weight)),
+            (_MOVES, self._moves),
+        )
+        self._writers = {kind: getattr(nodes, kind) for kinds, nodes in writers for kind in kinds}
 
     def append(self, operator: Operator) -> None:
-        write = getattr(self, f"_{operator.spec.kind}", None)
+        write = self._writers.get(operator.spec.kind)
         if write is None:
             raise HwticketsError(f"operator {operator.name}: the kind '{operator.spec.kind}' cannot be timed")
-        write(operator)
+        tensor = write(operator)
+        nodes, shapes = self._tensors.nodes, self._tensors.shapes
+        if not nodes or nodes[-1].output[0] != tensor:
+            tensor = self._tensors.node(operator.name, "Identity", [tensor], shapes[tensor])
+        # Fused nodes are known by their outputs.
+        nodes[-1].output[0] = operator.output.name
+        shapes[operator.output.name] = shapes[tensor]
+        if self._gives_image(operator):
+            self._tensors.images.add(operator.output.name)
+
+    def _gives_image(self, operator: Operator) -> bool:
+        kind = operator.spec.kind
+        if kind in _MOVES:
+            return self._moves.gives_image(operator)
+        return kind in _IMAGES and len(self._tensors.shapes[operator.output.name]) == 4
 
     def model(self, graph: OperatorGraph) -> bytes:
-        last = graph.operators[-1]
-        self._nodes[-1].output[0] = "y"
-        flat = last.spec.kind in ("pool", "linear")
-        out_shape = (
-            [1, last.output.channels]
-            if flat
-            else [1, last.output.channels, last.output.height, last.output.width]
-        )
         x, float32 = graph.input, onnx.TensorProto.FLOAT
+        self._rename(graph.output.name, "y")
+        read = {name for node in self._tensors.nodes for name in node.input}
+        unread = [op.output.name for op in graph if op.output.name not in read and op.output != graph.output]
         body = onnx.helper.make_graph(
-            self._nodes,
+            self._tensors.nodes,
             "skeleton",
             [onnx.helper.make_tensor_value_info("x", float32, [1, x.channels, x.height, x.width])],
-            [onnx.helper.make_tensor_value_info("y", float32, out_shape)],
+            [
+                onnx.helper.make_tensor_value_info(name, float32, self._tensors.shapes[name])
+                for name in ("y", *unread)
+            ],
             self._weights,
         )
         opset = onnx.helper.make_opsetid("", _OPSET)
@@ -87,85 +117,9 @@ class _ModelWriter:
         ).SerializeToString()
         return model
 
-    def _conv(self, operator: Operator) -> None:
-        spec = operator.spec
-        fan_in = spec.c_in // spec.groups * spec.kernel**2
-        weight = self._random_weight((spec.c_out, spec.c_in // spec.groups, spec.kernel, spec.kernel), fan_in)
-        inputs = [
-            operator.inputs[0],
-            self._store(f"{operator.name}/weight", weight),
-            self._store(f"{operator.name}/bias", np.zeros(spec.c_out, np.float32)),
-        ]
-        steps = [
-            "Conv",
-            *(["Add"] if spec.residual else []),
-            *(["Relu"] if spec.activation == "relu" else []),
-        ]
-        attributes = {
-            "kernel_shape": [spec.kernel] * 2,
-            "strides": [spec.stride] * 2,
-            "pads": [spec.kernel // 2] * 4,
-            "group": spec.groups,
-        }
-        self._chain(operator, steps, inputs, attributes)
-
-    def _add(self, operator: Operator) -> None:
-        steps = ["Add", *(["Relu"] if operator.spec.activation == "relu" else [])]
-        self._chain(operator, steps, list(operator.inputs), {})
-
-    def _relu(self, operator: Operator) -> None:
-        self._chain(operator, ["Relu"], list(operator.inputs), {})
-
-    def _resize(self, operator: Operator) -> None:
-        sizes = np.array([1, operator.spec.c_out, *operator.spec.out_size], np.int64)
-        inputs = [operator.inputs[0], "", "", self._store(f"{operator.name}/sizes", sizes)]
-        attributes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        self._chain(operator, ["Resize"], inputs, attributes)
-
-    def _nearest(self, operator: Operator) -> None:
-        spec = operator.spec
-        out_h, out_w = spec.out_size
-        scales = np.array([1, 1, out_h / spec.height, out_w / spec.width], np.float32)
-        inputs = [operator.inputs[0], "", self._store(f"{operator.name}/scales", scales)]
-        attributes = {
-            "mode": "nearest",
-            "coordinate_transformation_mode": "asymmetric",
-            "nearest_mode": "floor",
-        }
-        self._chain(operator, ["Resize"], inputs, attributes)
-
-    def _transformer(self, operator: Operator) -> None:
-        self._nodes += TransformerNodes(operator, self._random_weight, self._store).nodes
-
-    def _concat(self, operator: Operator) -> None:
-        self._chain(operator, ["Concat"], list(operator.inputs), {"axis": 1})
-
-    def _pool(self, operator: Operator) -> None:
-        self._chain(operator, ["GlobalAveragePool", "Flatten"], list(operator.inputs), {})
-
-    def _linear(self, operator: Operator) -> None:
-        spec = operator.spec
-        inputs = [
-            operator.inputs[0],
-            self._store(f"{operator.name}/weight", self._random_weight((spec.c_out, spec.c_in), spec.c_in)),
-            self._store(f"{operator.name}/bias", np.zeros(spec.c_out, np.float32)),
-        ]
-        self._chain(operator, ["Gemm"], inputs, {"transB": 1})
-
-    def _chain(
-        self, operator: Operator, steps: list[str], inputs: list[str], attributes: dict[str, Any]
-    ) -> None:
-        """One node a step; the first takes the inputs and attributes, an Add takes the residual as well."""
-        for index, step in enumerate(steps):
-            last = index == len(steps) - 1
-            output = operator.output.name if last else f"{operator.name}/{step}:0"
-            if index > 0:
-                inputs = [inputs[0], operator.inputs[-1]] if step == "Add" else inputs[:1]
-                attributes = {}
-            self._nodes.append(
-                onnx.helper.make_node(step, inputs, [output], f"{operator.name}/{step}", **attributes)
-            )
-            inputs = [output]
+    def _rename(self, name: str, other: str) -> None:
+        self._tensors.nodes[-1].output[0] = other
+        self._tensors.shapes[other] = self._tensors.shapes[name]
 
     def _random_weight(self, shape: tuple[int, ...], fan_in: int) -> NDArray[np.float32]:
         # He scale: activations stay normal numbers in any depth; subnormal ones would be slower than a real

@@ -19,13 +19,19 @@ class TransformerNodes:
 
     Args:
         operator: Of the kind "transformer".
+        x: The tensor that it reads, (1, tokens, height, width).
         random: Draws standard normal values of a shape, scaled for a fan-in.
         store: Keeps an array under a name, and gives the name.
+
+    Attributes:
+        nodes: In order.
+        output: The tensor that the last one gives, of the shape of `x`.
     """
 
     def __init__(
         self,
         operator: Operator,
+        x: str,
         random: Callable[[tuple[int, ...], int], NDArray[np.float32]],
         store: Callable[[str, Array], str],
     ) -> None:
@@ -33,16 +39,15 @@ class TransformerNodes:
         self._name, self._random, self._store = operator.name, random, store
         self._tokens, self._sides = operator.spec.c_in, (operator.spec.height, operator.spec.width)
         self._size = self._sides[0] * self._sides[1]
-        self._write(operator)
+        self.output = self._write(x)
 
-    def _write(self, operator: Operator) -> None:
+    def _write(self, x: str) -> str:
         places = self._keep("places", self._random((1, self._tokens, *self._sides), self._tokens))
-        x = self._node("Add", operator.inputs[0], places)
+        x = self._node("Add", x, places)
         x = self._node("Reshape", x, self._keep("rows", np.array([1, self._tokens, self._size])))
         memory = self._layer(x, self._product(x))
         y = self._layer(memory, self._keep("queries", self._random((self._tokens, self._size), self._size)))
-        self._node("Reshape", y, self._keep("maps", np.array([1, self._tokens, *self._sides])))
-        self.nodes[-1].output[0] = operator.output.name
+        return self._node("Reshape", y, self._keep("maps", np.array([1, self._tokens, *self._sides])))
 
     def _layer(self, memory: str, asked: str) -> str:
         keys = self._node("Transpose", self._product(memory), perm=[0, 2, 1])

@@ -126,8 +126,9 @@ class LatencyTable:
         there: then it costs what the row above costs. Where the line is a poor guess and the other rows know
             better, theirs is taken, but nothing outside the two rows. A width that is no multiple of the
             alignment is taken for the next multiple, as if it were padded, and counts as estimated. Anything
-            else follows a roofline fitted to the rows and what the nearest rows say about it. An activation
-            that no row has makes no difference: it is fused.
+            else follows a roofline fitted to the rows and what the nearest rows say about it; it counts as
+            interpolated where rows of its shape have fewer and more channels, input and output alike. An
+            activation that no row has makes no difference: it is fused.
 
         Raises:
             HwticketsError: The table has neither rows nor a roofline.
@@ -157,6 +158,15 @@ class LatencyTable:
         share = math.hypot(self.error.get("p90_error", _UNCALIBRATED_ERROR), _DRIFT)
         error_ms = share * ms + calibration.scale * doubt_ms
         return Prediction(ms, error_ms, dict(Counter(answer.kind for answer in answers)))
+
+    def estimated(self, graph: OperatorGraph) -> list[str]:
+        """Names of a network's operators that neither have a row nor lie between rows."""
+        answers = self.lookup_many([operator.spec for operator in graph])
+        return [
+            operator.name
+            for operator, answer in zip(graph, answers, strict=True)
+            if answer.kind == "estimated"
+        ]
 
     def describe(self) -> dict[str, Any]:
         """Everything about the table but its rows: where each number comes from and how far to trust it."""

@@ -6,13 +6,14 @@ from weakref import WeakKeyDictionary
 
 from hwtickets.errors import unknown
 from hwtickets.tasks.classification import Classification
+from hwtickets.tasks.custom import Custom
 from hwtickets.tasks.datasets import load_dataset
 from hwtickets.tasks.keypoints import Keypoints
 from hwtickets.tasks.segmentation import Segmentation
 from hwtickets.tasks.settings import TaskSettings
 from hwtickets.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Classification, Keypoints, Segmentation)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Classification, Custom, Keypoints, Segmentation)}
 
 __all__ = ["TASKS", "Task", "TaskSettings", "build_task", "load_dataset", "settings_of", "task_class"]
 

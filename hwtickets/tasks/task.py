@@ -83,3 +83,8 @@ class Task(Lessons, Protocol):
 
     def preprocessing(self) -> dict[str, Any]:
         """How to make an input from an image, for the exported model's metadata."""
+
+
+def score_on_test(task: Task, model: nn.Module) -> float | None:
+    """The metric on the test data; None for a task of a user who gave none."""
+    return task.score(model, "test") if getattr(task, "has_test", True) else None

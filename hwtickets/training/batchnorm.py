@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def training_mode(model: nn.Module) -> None:
@@ -14,7 +15,7 @@ def training_mode(model: nn.Module) -> None:
     for part in model.children():
         weights = list(part.parameters())
         part.train(not weights or any(weight.requires_grad for weight in weights))
-    for norm in _norms(model):
+    for norm in (norm for norm in _norms(model) if norm.weight is not None):
         norm.train(norm.weight.requires_grad)
 
 
@@ -27,7 +28,7 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
         model: The network; its mode is restored.
         batches: Inputs of shape (batch, channels, height, width), on any device.
     """
-    norms = [norm for norm in _norms(model) if norm.weight.requires_grad]
+    norms = [norm for norm in _norms(model) if _learns(norm) and norm.track_running_stats]
     momenta = [norm.momentum for norm in norms]
     was_training, device = model.training, next(model.parameters()).device
     for norm in norms:
@@ -42,5 +43,10 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     model.train(was_training)
 
 
-def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:
-    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+def _norms(model: nn.Module) -> list[_BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
+
+
+def _learns(norm: _BatchNorm) -> bool:
+    """Whether a norm's statistics are its own to change: it is not frozen."""
+    return norm.weight is None or norm.weight.requires_grad

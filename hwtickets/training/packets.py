@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from hwtickets.errors import HwticketsError
+from hwtickets.modules.gates import Gate, add_gates
 from hwtickets.space.slicing import present_widths, resize
-from hwtickets.space.units import Unit, find_units
-from hwtickets.supernets import SUPERNETS, Supernet, build_supernet
+from hwtickets.space.space import space_of
+from hwtickets.space.units import Unit
+from hwtickets.supernets import Supernet, build_supernet, name_of
 from hwtickets.tasks import TASKS, TaskSettings, build_task, settings_of
 from hwtickets.tasks.task import Lessons, Task
 from hwtickets.training.teacher import TaughtLessons
@@ -23,8 +25,8 @@ Packet = dict[str, Any]
 
 def units_of(model: Supernet) -> dict[str, Unit]:
     """The units of the supernet that a network was cut from."""
-    whole = build_supernet(_name(model), model.input_shape, model.classes, model.sizes)
-    return find_units(whole)
+    name = _name(model)
+    return space_of(build_supernet(name, model.input_shape, model.classes, model.sizes), name).units
 
 
 def network_packet(model: Supernet, units: Iterable[Unit]) -> tuple[Packet, list[Tensor]]:
@@ -39,6 +41,7 @@ def network_packet(model: Supernet, units: Iterable[Unit]) -> tuple[Packet, list
         "classes": model.classes,
         "sizes": model.sizes,
         "widths": present_widths(model, units),
+        "gated": any(isinstance(module, Gate) for module in model.modules()),
     }
     return packet, list(model.state_dict().values())
 
@@ -47,8 +50,10 @@ def unpack_network(packet: Packet, tensors: list[Tensor]) -> tuple[Supernet, lis
     """The network of a packet, and the units of its supernet; takes its values off the front of `tensors`."""
     shape = tuple(packet["input_shape"])
     model = build_supernet(packet["name"], shape, packet["classes"], packet["sizes"])
-    units = list(find_units(model).values())
+    units = list(space_of(model, packet["name"]).units.values())
     resize(model, units, packet["widths"])
+    if packet["gated"]:
+        add_gates(model, units)
     names = list(model.state_dict())
     model.load_state_dict(dict(zip(names, tensors, strict=False)))
     del tensors[: len(names)]
@@ -102,10 +107,10 @@ def _load_task(name: str, settings: TaskSettings) -> Task:
 
 
 def _name(model: Supernet) -> str:
-    names = [name for name, kind in SUPERNETS.items() if type(model) is kind]
-    if not names:
+    name = name_of(model)
+    if name is None:
         raise HwticketsError(
             f"training: {type(model).__name__} is not a supernet by name and cannot be shared;"
             " train in one process"
         )
-    return names[0]
+    return name

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from hwtickets.cli.sessions import interruptible, resume_command, run_folder, this_command
+from hwtickets.cli.sessions import interruptible, resume_command, this_command
+from hwtickets.run_names import run_folder
 
 
 def test_an_interrupt_is_one_line_that_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:

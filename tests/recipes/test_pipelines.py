@@ -97,6 +97,8 @@ def test_a_shuffled_mask_keeps_no_more_of_each_layer_elsewhere(
         ({"pipeline": "uniform", "recipe": "rewind"}, "cannot end with recipe rewind"),
         ({"pipeline": "search-then-prune", "sparsity": 0.5, "recipe": "scratch"}, "choose one of distill"),
         ({"pipeline": "two-in-two"}, "'pipeline' is not right"),
+        ({"pipeline": "post-training"}, "starts from a trained network: give its weights with --checkpoint"),
+        ({"pipeline": "post-training", "checkpoint": "w.pt", "recipe": "scratch"}, "choose one of distill"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(asked: dict[str, Any], reason: str) -> None:
@@ -109,9 +111,11 @@ def test_what_does_not_go_together_is_one_line(asked: dict[str, Any], reason: st
 def test_every_pipeline_says_its_stages(pipeline: str) -> None:
     needs = {"sparsity": 0.5} if PIPELINES[pipeline].needs_masks else {}
     budgets = {"latency": "40%"} if PIPELINES[pipeline].budgeted else {}
-    asked = {"pipeline": pipeline, "budgets": budgets, "compare": ["macs"], **needs}
+    trained = {"checkpoint": "trained.safetensors"} if pipeline == "post-training" else {}
+    asked = {"pipeline": pipeline, "budgets": budgets, "compare": ["macs"], **needs, **trained}
     config = SearchConfig.model_validate(asked)
     stages = stages_of(config)
     assert stages[:3] == ["data", "latency table", "profile"] and stages[-1] == "report"
     assert ("search" in stages) == PIPELINES[pipeline].searches
-    assert ("search by macs" in stages) == (PIPELINES[pipeline].network == "valued")
+    assert ("score" in stages) == (pipeline == "post-training")
+    assert ("draw by macs" in stages) == (PIPELINES[pipeline].network == "valued")

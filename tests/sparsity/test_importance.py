@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hwtickets.errors import UsageError
 from hwtickets.space.slicing import keep_channels
 from hwtickets.space.space import SearchSpace
 from hwtickets.space.units import find_units
-from hwtickets.sparsity.importance import TaylorImportance, build_importance, measure_scores, score_units
+from hwtickets.sparsity.importance import BNScaleImportance, Scores, TaylorImportance, score_units
+from hwtickets.sparsity.weight_importance import Evidence
 from hwtickets.supernets import MixConvBlock, Supernet
 from hwtickets.tasks.task import Task
 
@@ -27,8 +27,11 @@ def test_the_taylor_score_of_two_channels_by_hand() -> None:
     (norm(x) * torch.tensor([[[[1.0, 2.0]], [[0.5, 0.5]]]])).sum().backward()
     # Channel 0: dL/dgamma = 3 + 2*5 = 13, dL/dbeta = 3 -> (2*13 + 1*3)^2;
     # channel 1: 0 and 1 -> (-1*0 + 3*1)^2.
-    assert build_importance("taylor").score(norm).tolist() == [841.0, 9.0]
-    assert build_importance("bn-scale").score(norm).tolist() == [2.0, 1.0]
+    assert TaylorImportance().score([(norm, None)]).tolist() == [841.0, 9.0]
+    assert BNScaleImportance().score([(norm, None)]).tolist() == [2.0, 1.0]
+    # As one channel of two entries: (26 + 3 + 0 + 3)^2, and the mean of 2 and 1.
+    assert TaylorImportance().score([(norm, torch.tensor([[0, 1]]))]).tolist() == [1024.0]
+    assert BNScaleImportance().score([(norm, torch.tensor([[0, 1]]))]).tolist() == [1.5]
 
 
 class _OneBlock(Supernet):
@@ -52,7 +55,7 @@ def test_the_score_is_the_squared_change_of_a_linear_loss_without_the_channel(
     def loss(outputs: Tensor, target: Tensor) -> Tensor:
         return (outputs * target).sum()
 
-    scores = measure_scores(model, units.values(), TaylorImportance(), [(x, weights)], loss)
+    scores = TaylorImportance().measure(Evidence(model, lambda: [(x, weights)], loss), units.values())
     whole = loss(model(x), weights)
     for name, unit in units.items():
         for channel in range(unit.width):
@@ -70,8 +73,11 @@ def test_scores_are_means_over_batches_and_leave_no_trace(
     model, units = tiny_model(shaken=True).train(), tiny_space.units.values()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     batches = [tiny_task.train_batch(step) for step in range(2)]
-    both = measure_scores(model, units, TaylorImportance(), batches, tiny_task.loss)
-    single = [measure_scores(model, units, TaylorImportance(), [batch], tiny_task.loss) for batch in batches]
+
+    def scored(*used: tuple[Tensor, Tensor]) -> Scores:
+        return TaylorImportance().measure(Evidence(model, lambda: used, tiny_task.loss), units)
+
+    both, single = scored(*batches), [scored(batch) for batch in batches]
     for name in tiny_space.units:
         torch.testing.assert_close(both[name], (single[0][name] + single[1][name]) / 2)
         assert (both[name] > 0).any()
@@ -84,12 +90,5 @@ def test_branches_that_are_gone_have_no_score(
 ) -> None:
     model, units = tiny_model(), tiny_space.units.values()
     keep_channels(model, units, {"blocks.0.k3": torch.arange(0), "blocks.1.k5": torch.arange(8)})
-    shapes = {
-        name: len(score) for name, score in score_units(model, units, build_importance("bn-scale")).items()
-    }
+    shapes = {name: len(score) for name, score in score_units(model, units, BNScaleImportance()).items()}
     assert shapes == {"blocks.0.k5": 16, "blocks.1.k3": 32, "blocks.1.k5": 8}
-
-
-def test_an_unknown_importance_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match="did you mean 'taylor'"):
-        build_importance("tailor")

@@ -18,6 +18,7 @@ class ToySpace:
     """Two blocks of two branches over 8x8 images; all that a table needs to know of a search space."""
 
     name = "toy"
+    coupled = False
     input_shape = (1, 8, 8)
     units: Mapping[str, object] = {
         f"{block}.{branch}": None for block in ("b0", "b1") for branch in ("k3", "k5")

@@ -9,6 +9,7 @@ import pytest
 from hwtickets.power import EnergyPerRun, NoMeterError
 from hwtickets.progress import Progress
 from hwtickets.runtimes import LocalBench
+from hwtickets.runtimes.onnxruntime import OnnxRuntime
 from hwtickets.tables import LatencyTable
 from hwtickets.tables.measure import Journal
 from hwtickets.tables.metering import with_energies
@@ -62,7 +63,7 @@ def test_an_interrupted_build_measures_no_energy_twice(
 def test_without_a_sensor_the_table_says_why(
     table: LatencyTable, plan: Plan, tmp_path: Path, steady_bench: Callable[..., Any]
 ) -> None:
-    bench = LocalBench({}, threads=1)
+    bench = LocalBench({}, OnnxRuntime(1))
     try:
         bench.sensor()
     except NoMeterError as error:

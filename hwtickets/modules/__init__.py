@@ -1,0 +1,1 @@
+"""Networks that others wrote: any `torch.nn.Module` as a supernet."""

@@ -1,0 +1,81 @@
+"""Numbers that hosts keep beside their weights: head counts, channel numbers, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from hwtickets.modules.layers import goes_by_group
+from hwtickets.space.units import Attribute, Member
+
+#: Names under which hosts keep how many heads there are.
+_HEADS = (
+    "num_heads", "n_heads", "n_head", "heads", "nhead", "num_attention_heads", "num_kv_heads",
+    "num_key_value_heads", "q_num_heads", "h",
+)  # fmt: skip
+#: Names under which hosts keep how many channels lie between two layers of theirs.
+_CHANNELS = (
+    "attn_dim", "all_head_dim", "all_head_size", "inner_dim", "attention_dim", "hidden_dim",
+    "hidden_features", "hidden_size", "hidden_channels", "mid_channels", "mid_chs", "planes",
+    "inter_channels", "inter_dim", "bottleneck_channels", "expanded_channels", "dh", "nh_kd",
+)  # fmt: skip
+
+
+def host_attributes(module: nn.Module, members: Sequence[Member], width: int) -> tuple[Attribute, ...]:
+    """The attributes that have to fall with the channels of a unit.
+
+    Sizes of known layers follow their weights; the groups of layers that lose whole groups are listed here.
+    Hosts are searched from the owners of the tensors up to the module that holds all of them.
+
+    Args:
+        module: The network, at full widths.
+        members: Tensors of the unit.
+        width: Channels of the unit.
+    """
+    found: dict[Attribute, None] = {}
+    for member in members:
+        for attribute in _groups(module.get_submodule(member.module), member, width):
+            found[attribute] = None
+    sizes = {width * len(_places(member)) for member in members}
+    per_head = max(len(_places(member)) for member in members)
+    for name in _hosts(members):
+        for key, value in vars(module.get_submodule(name)).items():
+            if type(value) is not int:
+                continue
+            if key in _HEADS and value == width and per_head > 1:
+                found[Attribute(name, key, 1)] = None
+            if key in _CHANNELS and value in sizes:
+                found[Attribute(name, key, value // width)] = None
+    return tuple(found)
+
+
+def _places(member: Member) -> tuple[int, ...]:
+    return (0,) if member.entries is None else member.entries[0]
+
+
+def _groups(layer: nn.Module, member: Member, width: int) -> list[Attribute]:
+    if member.tensor != "weight" or member.dim != 0:
+        return []
+    if isinstance(layer, nn.GroupNorm):
+        per_group = layer.num_channels // layer.num_groups
+        return [Attribute(member.module, "num_groups", max(1, len(_places(member)) // per_group))]
+    if not isinstance(layer, nn.modules.conv._ConvNd) or layer.groups == 1:
+        return []
+    if not goes_by_group(layer.groups, layer.in_channels):
+        return []
+    per_group = 1 if layer.transposed else layer.out_channels // layer.groups
+    return [Attribute(member.module, "groups", len(_places(member)) // per_group)]
+
+
+def _hosts(members: Sequence[Member]) -> list[str]:
+    """Owners of the tensors and the modules around them, up to the innermost one that holds all."""
+    paths = [member.module.split(".") for member in members]
+    common = 0
+    while all(len(path) > common for path in paths) and len({path[common] for path in paths}) == 1:
+        common += 1
+    hosts: dict[str, None] = {}
+    for path in paths:
+        for depth in range(max(common, 1), len(path) + 1):
+            hosts[".".join(path[:depth])] = None
+    return list(hosts)

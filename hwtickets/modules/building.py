@@ -1,0 +1,58 @@
+"""A user's module as a supernet, from the sizes that a configuration or a ticket keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hwtickets.errors import UsageError, unknown
+from hwtickets.modules.hosted import HostedNetwork
+from hwtickets.modules.reference import TIMM, load_module, load_weights
+
+SIZES = ("reference", "arguments", "keep")
+
+
+def build_module(
+    input_shape: tuple[int, int, int], classes: int, sizes: Mapping[str, Any], checkpoint: Path | None = None
+) -> HostedNetwork:
+    """Builds a module by its reference and hosts it.
+
+    Args:
+        input_shape: Channels, height and width (pixels) of one input.
+        classes: Outputs; models of timm are built for so many unless the arguments say otherwise.
+        sizes: `reference`, and perhaps `arguments` of what builds it and `keep` (names of modules).
+        checkpoint: File of its weights; None for those that it is built with.
+
+    Raises:
+        UsageError: A size is missing, unknown or of the wrong kind, it cannot be built, or it gives other
+            outputs.
+        HwticketsError: It cannot be traced, or the checkpoint does not fit.
+    """
+    for key in sizes:
+        if key not in SIZES:
+            raise unknown("size of a module", key, SIZES)
+    reference, arguments, keep = sizes.get("reference"), sizes.get("arguments", {}), sizes.get("keep", [])
+    if not isinstance(reference, str):
+        raise UsageError(
+            "supernet module needs its reference; name it with --module package.mod:build or timm:NAME"
+        )
+    if not isinstance(arguments, dict) or not isinstance(keep, list | tuple):
+        raise UsageError(
+            "a module's arguments are a mapping and its keep is a list, e.g. arguments: {width: 32},"
+            " keep: [head]"
+        )
+    of_timm = reference.startswith(f"{TIMM}:")
+    standard = {"num_classes": classes, "in_chans": input_shape[0]} if of_timm else {}
+    body = load_module(reference, {**standard, **arguments})
+    if checkpoint is not None:
+        load_weights(body, checkpoint)
+    hosted = HostedNetwork(
+        body, tuple(input_shape), reference=reference, arguments=dict(arguments), keep=tuple(keep)
+    )
+    if hosted.classes != classes:
+        raise UsageError(
+            f"module {reference} gives {hosted.classes} outputs, the task has {classes}; build it for as"
+            f" many, e.g. --set num_classes={classes}"
+        )
+    return hosted

@@ -1,0 +1,77 @@
+"""Operators of networks that hardly share any: each network's latency, split as its profile splits it.
+
+Where an operator's channels belong to two units, nearly every network has operators of its own, and equations
+over networks leave each of them free. But every one of them was profiled: the profile says which share of its
+network it takes, and the network's latency, which is known far better, says of how much. What single profiles
+are off by is evened out over operators that are alike.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hwtickets.space.operators import OperatorSpec
+from hwtickets.tables.estimator import Estimator
+from hwtickets.tables.fit import Fit
+from hwtickets.tables.observations import Measured
+
+#: Profile time in ms and number of nodes, by operator name.
+Times = Mapping[str, tuple[float, int]]
+
+#: What profiling a node costs at most, in ms (measured: 1 to 2 us).
+_MOST_NODE_MS = 0.002
+#: Relative standard deviation of a share that was seen once.
+_SHARE_NOISE = 0.05
+#: A node takes this share of its profile time at least, whatever profiling it costs.
+_LEAST_SHARE = 0.2
+
+
+def fit_shares(networks: Sequence[Measured], times: Sequence[Times], alignment: int) -> Fit:
+    """Splits the networks' latencies over their operators.
+
+    Args:
+        networks: At least one.
+        times: Of each network, what its operators took in its profile; one that is missing took nothing.
+        alignment: Channels that the runtime computes at once.
+    """
+    node_ms = _node_cost(networks, times)
+    found: dict[OperatorSpec, list[float]] = defaultdict(list)
+    for network, own in zip(networks, times, strict=True):
+        parts_ms = [
+            _without_profiling(*own.get(operator.name, (0.0, 0)), node_ms) for operator in network.graph
+        ]
+        total_ms = sum(parts_ms)
+        for operator, part_ms in zip(network.graph, parts_ms, strict=True):
+            found[operator.spec].append(part_ms * network.latency_ms / total_ms if total_ms else 0.0)
+    latency_ms = {spec: float(np.median(values)) for spec, values in found.items()}
+    evened_ms = _evened(latency_ms, alignment)
+    spread_ms = {spec: _SHARE_NOISE * evened_ms[spec] / np.sqrt(len(found[spec])) for spec in latency_ms}
+    return Fit(0.0, evened_ms, {spec: float(spread) for spec, spread in spread_ms.items()}, _SHARE_NOISE)
+
+
+def _node_cost(networks: Sequence[Measured], times: Sequence[Times]) -> float:
+    """What profiling costs a node: by which the profiles exceed the latencies."""
+    excess = [
+        (sum(ms for ms, _ in own.values()) - network.latency_ms)
+        / max(1, sum(nodes for _, nodes in own.values()))
+        for network, own in zip(networks, times, strict=True)
+    ]
+    return float(np.clip(np.median(excess), 0.0, _MOST_NODE_MS))
+
+
+def _without_profiling(time_ms: float, nodes: int, node_ms: float) -> float:
+    return max(time_ms - nodes * node_ms, _LEAST_SHARE * time_ms)
+
+
+def _evened(latency_ms: Mapping[OperatorSpec, float], alignment: int) -> dict[OperatorSpec, float]:
+    """Latencies as all of them together say, where they do; what the runtime dropped stays nothing."""
+    specs = [spec for spec, ms in latency_ms.items() if ms > 0]
+    if not specs:
+        return dict(latency_ms)
+    estimator = Estimator.fit(latency_ms, alignment)
+    if not estimator.learnt:
+        return dict(latency_ms)
+    return {**latency_ms, **dict(zip(specs, estimator.price(specs)[0].tolist(), strict=True))}

@@ -1,0 +1,155 @@
+"""Hosted networks: what they refuse, and that everything is cut along."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.modules.gates import add_gates, fold_gates
+from hwtickets.modules.hosted import HostedNetwork
+from hwtickets.space.slicing import keep_channels, present_widths, resize
+from hwtickets.space.space import space_of
+from tests.modules.small_networks import (
+    IMAGE,
+    Plain,
+    Residual,
+    Sequences,
+    Tokens,
+    hosted,
+    masked,
+    some_channels,
+)
+
+
+class _Deciding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(_Gated())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x)
+
+
+class _Gated(nn.Linear):
+    def __init__(self) -> None:
+        super().__init__(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.sum() > 0 else x[:, :4]
+
+
+class _Twice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.layer(x), x
+
+
+def test_what_cannot_be_hosted_is_said_in_one_line() -> None:
+    with pytest.raises(HwticketsError, match=r"inner\.0: .*dynamic control flow"):
+        HostedNetwork(_Deciding(), (6,))
+    with pytest.raises(
+        HwticketsError, match=r"module 0\.1: cannot be traced on an input of \(1, 3, 16, 16\)"
+    ):
+        HostedNetwork(nn.Sequential(nn.Sequential(nn.Flatten(), nn.Linear(7, 2))), (3, 16, 16))
+    with pytest.raises(HwticketsError, match="returns 2 tensors"):
+        HostedNetwork(_Twice(), (6,))
+    with pytest.raises(UsageError, match="no parameters"):
+        HostedNetwork(nn.ReLU(), (6,))
+    with pytest.raises(UsageError, match="haed"):
+        HostedNetwork(Plain(), IMAGE, keep=["haed"])
+
+
+def test_named_modules_are_left_alone() -> None:
+    space = space_of(HostedNetwork(Residual(), IMAGE, keep=["third"]), "module")
+    assert "third.0" not in space.units and space.unprunable["third.0"] == "left alone as asked"
+    assert {"first.0", "stem.0"} & set(space.units) == {"first.0"}, "what the kept layer reads stays too"
+
+
+def test_optimizer_and_companions_are_cut_along() -> None:
+    model, space = hosted(Plain)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    model(torch.randn(2, *IMAGE)).sum().backward()
+    optimizer.step()
+    average = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    before = copy.deepcopy(model)
+    momentum = optimizer.state[model.body.hidden.weight]["momentum_buffer"].clone()
+    kept = some_channels(space, 5)
+    keep_channels(model, space.units.values(), kept, optimizer, [average])
+    assert all(average[name].equal(tensor) for name, tensor in model.state_dict().items())
+    columns = (kept["second"][:, None] * 4 + torch.arange(4)).flatten()
+    cut = momentum[kept["hidden"]][:, columns]
+    assert optimizer.state[model.body.hidden.weight]["momentum_buffer"].equal(cut)
+    x = torch.randn(2, *IMAGE)
+    torch.testing.assert_close(model(x), masked(before, space, kept)(x), atol=1e-5, rtol=1e-5)
+    model(x).sum().backward()
+    optimizer.step()
+
+
+def test_a_rebuilt_network_takes_the_weights_and_knows_its_sizes() -> None:
+    model, space = hosted(Tokens)
+    kept = {"attention.qkv": torch.tensor([1, 3]), "wide": torch.arange(0, 24, 3)}
+    keep_channels(model, space.units.values(), kept)
+    rebuilt, _ = hosted(Tokens)
+    resize(rebuilt, space.units.values(), {"attention.qkv": 2, "wide": 8})
+    rebuilt.load_state_dict(model.state_dict())
+    x = torch.randn(2, *IMAGE)
+    assert rebuilt(x).equal(model(x))
+    attention = rebuilt.body.attention
+    assert (attention.num_heads, attention.head_dim, attention.attn_dim) == (2, 4, 8)
+    assert (attention.qkv.out_features, attention.proj.in_features) == (24, 8)
+    assert present_widths(rebuilt, space.units.values()) == {"attention.qkv": 2, "wide": 8}
+
+
+def test_gates_stand_for_channels_and_fold_away() -> None:
+    model, space = hosted(Tokens)
+    x = torch.randn(2, *IMAGE)
+    expected, names = model(x), set(model.state_dict())
+    add_gates(model, space.units.values())
+    torch.testing.assert_close(model(x), expected)
+    gate = model.get_submodule(space.units["attention.qkv"].importance)
+    assert gate.weight.shape == (4,)
+    gate.weight.data[:] = torch.tensor([0.5, 0.0, 2.0, 1.0])
+    model(x).sum().backward()
+    assert gate.weight.grad is not None and (gate.weight.grad != 0).all()
+    gated = model(x)
+    without = copy.deepcopy(model)
+    keep_channels(without, space.units.values(), {"attention.qkv": torch.tensor([0, 2, 3])})
+    torch.testing.assert_close(without(x), gated, atol=1e-5, rtol=1e-5)
+    fold_gates(without, space.units.values())
+    assert set(without.state_dict()) == names
+    torch.testing.assert_close(without(x), gated, atol=1e-5, rtol=1e-5)
+
+
+def test_heads_of_torchs_own_attention_come_off_without_changing_it() -> None:
+    torch.manual_seed(0)
+    body = Sequences().eval()
+    x = torch.randn(2, 3, 8)
+    expected = body(x)
+    model = HostedNetwork(body, (3, 8)).eval()
+    torch.testing.assert_close(model(x), expected, atol=1e-6, rtol=1e-6)
+    mask = nn.Transformer.generate_square_subsequent_mask(3)
+    padding = torch.tensor([[False, False, True], [False, False, False]])
+    original = nn.MultiheadAttention(8, 2, batch_first=True).eval()
+    ours = copy.deepcopy(original)
+    HostedNetwork(_Holding(ours), (3, 8))
+    causal = torch.isinf(mask)
+    found = ours(x, x, x, key_padding_mask=padding, attn_mask=causal)
+    for one, other in zip(found, original(x, x, x, key_padding_mask=padding, attn_mask=causal), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+
+
+class _Holding(nn.Module):
+    def __init__(self, attention: nn.MultiheadAttention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed: Tensor = self.attention(x, x, x)[0]
+        return mixed

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwtickets.space.operators import GraphBuilder, OperatorGraph, OperatorSpec
+from hwtickets.tables.observations import Measured
+from hwtickets.tables.shares import Times, fit_shares
+
+
+def _chain(*widths: int) -> OperatorGraph:
+    builder = GraphBuilder(3, 14, 14)
+    x = builder.graph.input
+    for number, width in enumerate(widths):
+        x = builder.conv("b", f"conv{number}", x, width, 3, activation="relu")
+    return builder.graph
+
+
+def _true_ms(spec: OperatorSpec) -> float:
+    return 0.004 + spec.macs / 5e7
+
+
+def _profiled(graph: OperatorGraph, speed: float, node_ms: float, random: np.random.Generator) -> Times:
+    """Each operator with some noise, all at the speed of the moment, and what profiling costs."""
+    return {
+        operator.name: (_true_ms(operator.spec) * speed * random.lognormal(0, 0.03) + node_ms, 1)
+        for operator in graph
+    }
+
+
+def _networks(count: int, seed: int) -> tuple[list[Measured], list[Times]]:
+    random = np.random.default_rng(seed)
+    graphs = [_chain(*(16 * random.integers(1, 9, size=4))) for _ in range(count)]
+    networks = [Measured(graph, sum(_true_ms(operator.spec) for operator in graph)) for graph in graphs]
+    times = [_profiled(graph, random.uniform(0.8, 1.2), 0.001, random) for graph in graphs]
+    return networks, times
+
+
+def test_shares_of_a_network_make_up_its_latency_whatever_the_speed_of_its_profile() -> None:
+    graph = _chain(16, 32)
+    specs = [operator.spec for operator in graph]
+    times = {operator.name: (3 * _true_ms(operator.spec), 1) for operator in graph}
+    fit = fit_shares([Measured(graph, 0.5)], [times], 16)
+    assert sum(fit.latency_ms.values()) == pytest.approx(0.5)
+    expected = _true_ms(specs[0]) / _true_ms(specs[1])
+    assert fit.latency_ms[specs[0]] / fit.latency_ms[specs[1]] == pytest.approx(expected, rel=0.1)
+
+
+def test_operators_that_occur_once_are_found_and_evened_out() -> None:
+    networks, times = _networks(24, seed=0)
+    fit = fit_shares(networks, times, 16)
+    errors = [ms / _true_ms(spec) - 1 for spec, ms in fit.latency_ms.items()]
+    assert len(errors) > 45
+    assert abs(np.median(errors)) < 0.03
+    assert np.percentile(np.abs(errors), 90) < 0.08
+
+
+def test_what_the_runtime_dropped_takes_nothing() -> None:
+    graph = _chain(16, 32)
+    first, second = graph.operators
+    fit = fit_shares([Measured(graph, 0.5)], [{second.name: (0.6, 1)}], 16)
+    assert fit.latency_ms == {first.spec: 0.0, second.spec: pytest.approx(0.5)}

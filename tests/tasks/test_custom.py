@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.tasks import TaskSettings, build_task
+from hwtickets.tasks.custom import UserTask, register
+from hwtickets.tasks.task import Task, score_on_test
+
+IMAGES, LABELS = torch.arange(70.0).view(70, 1, 1, 1).expand(70, 1, 8, 8), torch.arange(70) % 3
+EXAMPLES = TensorDataset(IMAGES, LABELS)
+
+
+def _accuracy(outputs: Tensor, targets: Tensor) -> float:
+    return 100 * (outputs.argmax(1) == targets).float().mean().item()
+
+
+def _task(train: Any, validation: Any = EXAMPLES, seed: int = 0, **more: Any) -> Task:
+    given = {"loss": nn.functional.cross_entropy, "score": _accuracy, **more}
+    name = register(UserTask(train, validation, **given), 3)
+    return build_task("custom", TaskSettings(name, None, 20, 0.0, seed))
+
+
+class _Noisy(TensorDataset):
+    """Augments by everything that people draw from."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        x, y = super().__getitem__(index)
+        return x + torch.rand(1) + np.random.rand() + random.random(), y
+
+
+def test_batches_of_a_data_set_are_functions_of_seed_and_step() -> None:
+    first, again, other = (_task(_Noisy(IMAGES, LABELS), seed=seed) for seed in (0, 0, 1))
+    batches = [first.train_batch(step) for step in range(8)]
+    torch.rand(3)
+    for step in (5, 2):
+        assert torch.equal(again.train_batch(step)[0], batches[step][0])
+    assert not torch.equal(other.train_batch(5)[0], batches[5][0])
+    assert first.steps_per_epoch == 3 and first.input_shape == (1, 8, 8) and batches[0][0].shape[0] == 20
+    assert torch.equal(first.calibration_batch(1), again.calibration_batch(1))
+
+
+def test_what_is_drawn_elsewhere_goes_on_as_if_nothing_had_been_loaded() -> None:
+    task = _task(_Noisy(IMAGES, LABELS))
+    torch.manual_seed(7), random.seed(7), np.random.seed(7)
+    expected = torch.rand(1).item(), random.random(), np.random.rand()
+    torch.manual_seed(7), random.seed(7), np.random.seed(7)
+    task.train_batch(0)
+    assert (torch.rand(1).item(), random.random(), np.random.rand()) == expected
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_step_of_a_loader_is_found_again(workers: int) -> None:
+    def loaded() -> Task:
+        return _task(DataLoader(EXAMPLES, 16, shuffle=True, num_workers=workers))
+
+    first, again = loaded(), loaded()
+    batches = [first.train_batch(step) for step in range(7)]
+    assert first.steps_per_epoch == 5
+    for step in [6] if workers else [6, 3, 4, 0]:
+        assert torch.equal(again.train_batch(step)[1], batches[step][1])
+    shown = torch.cat([x[:, 0, 0, 0] for x, _ in batches[:5]])
+    assert torch.equal(shown.sort().values, IMAGES[:, 0, 0, 0]) and not torch.equal(
+        batches[0][0], batches[5][0]
+    )
+
+
+def test_any_loader_that_can_be_gone_through_again_will_do() -> None:
+    class Plain:
+        def __len__(self) -> int:
+            return 3
+
+        def __iter__(self) -> Iterator[list[Tensor]]:
+            yield from ([IMAGES[20 * k :][:20], LABELS[20 * k :][:20]] for k in range(3))
+
+    task = _task(Plain())
+    assert torch.equal(task.train_batch(4)[1], LABELS[20:40])
+    assert sum(len(x) for x, _ in task.validation_batches(32)) == 70
+
+
+def test_scores_are_of_all_outputs_at_once() -> None:
+    class Guess(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.nn.functional.one_hot(x[:, 0, 0, 0].long() % 3, 3) * self.scale
+
+    task = _task(EXAMPLES, DataLoader(EXAMPLES, 16), test=TensorDataset(IMAGES[:3], 2 - LABELS[:3]))
+    assert task.score(Guess(), "validation") == 100
+    assert score_on_test(task, Guess()) == pytest.approx(100 / 3)
+    assert score_on_test(_task(EXAMPLES), Guess()) is None
+    assert type(task).score_outputs(np.eye(3, dtype=np.float32), np.array([0, 1, 1])) == pytest.approx(
+        200 / 3
+    )
+
+
+def test_a_task_says_what_it_is() -> None:
+    task = _task(EXAMPLES, metric="error", metric_unit="mm", higher_is_better=False, classes=["a", "b", "c"])
+    assert (task.metric, task.metric_unit, task.higher_is_better) == ("error", "mm", False)
+    assert task.classes == ["a", "b", "c"] and task.num_outputs == 3
+
+
+class _Empty:
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        (TensorDataset(IMAGES[:0]), "the train data is empty"),
+        (_Empty(), "the train loader is empty"),
+        (iter([1]), "train is a list_iterator, which is neither a data set"),
+        ([{"image": IMAGES[0]}] * 20, "yields a dict with the keys 'image'; expected a pair"),
+        ([IMAGES[0]] * 20, r"yields a tensor of shape \(2, 1, 8, 8\); expected a pair"),
+        ([(IMAGES[0], LABELS[0], 3)] * 20, "yields a list of a tensor of shape"),
+        ([(IMAGES[0], "cat")] * 20, "a tuple of a str"),
+        ([(IMAGES[0].byte(), 1)] * 20, "yields inputs of torch.uint8; expected floating point"),
+        (
+            DataLoader(TensorDataset(IMAGES[:, 0, 0], LABELS), 8),
+            r"inputs of shape \(8, 8\); expected batches",
+        ),
+        ([(IMAGES[0, :, :k], 1) for k in range(1, 9)], "cannot be put into one batch: stack expects"),
+    ],
+)
+def test_data_that_is_no_data_is_one_line(train: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as raised:
+        _task(train)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_loader_that_ends_early_is_one_line() -> None:
+    class Once(list[Any]):
+        __getitem__ = None  # type: ignore[assignment]
+
+        def __iter__(self) -> Iterator[Any]:
+            yield IMAGES[:20], LABELS[:20]
+
+    once = type("Loader", (), {"__len__": lambda _: 4, "__iter__": lambda _: Once().__iter__()})()
+    with pytest.raises(HwticketsError, match="train loader ended after 1 of the 4 batches"):
+        _task(once).train_batch(2)
+
+
+def test_losses_and_scores_that_are_no_numbers_are_one_line() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    x, y = IMAGES[:4], LABELS[:4]
+    with pytest.raises(UsageError, match=r"the loss gave a tensor of shape \(4,\); expected one number"):
+        _task(EXAMPLES, loss=lambda o, t: nn.functional.cross_entropy(o, t, reduction="none")).loss(
+            model(x), y
+        )
+    with pytest.raises(HwticketsError, match="the score on validation is nan"):
+        _task(EXAMPLES, score=lambda o, t: float("nan")).score(model, "validation")
+    with pytest.raises(UsageError, match="the score on validation is 'good'; expected one number"):
+        _task(EXAMPLES, score=lambda o, t: "good").score(model, "validation")
+
+
+def test_a_task_of_another_process_is_one_line() -> None:
+    with pytest.raises(UsageError, match="task custom lives in the Python process that made it"):
+        build_task("custom", TaskSettings("live:nothing"))
