@@ -1,6 +1,7 @@
 """Every command of the README and the documentation runs, and what they list is what there is.
 
-A shell block or a table is run as it is written, with what HTML comments right above it say:
+A code block with a title is a file of the reader's. A shell block or a table is run as it is written, with
+what HTML comments right above it say:
 `<!-- test: skip (why) -->`, `<!-- test: replace "a" with "b" -->` (small settings for the same verb) and
 `<!-- test: "command" may exit N -->`.
 """
@@ -101,6 +102,12 @@ def blocks(page: Path) -> Iterator[Block]:
             notes = []
 
 
+def shown_files(page: Path) -> list[tuple[str, str]]:
+    """Name and text of the files that a page shows: code blocks with a title."""
+    shown = r'^```\w+ title="([^"]+)"\n(.*?)^```$'
+    return re.findall(shown, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The host orin.local is this machine, if it has an ssh server."""
@@ -118,6 +125,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, board: None) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     for name, values in {"space": SPACE, "demo": SHORT, "tiny": {**SHORT, "batch_size": 8}}.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(values))
+    for page in PAGES:
+        for name, text in shown_files(page):
+            (folder / name).write_text(text)
     shutil.copytree(SAMPLE, folder / "fashion-mnist")
     for sample, name in IMPORTED.items():
         shutil.copy(ROOT / "tests" / "data" / "importers" / sample, folder / name)

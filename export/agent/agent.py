@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The agent: runs on a board and measures networks for a client, over JSON lines on stdin and stdout.
 
-One file, standard library only, Python 3.8 and later. A client sends it over its own ssh connection and
-starts it; nothing is installed. numpy, onnxruntime, tensorrt and trtexec are used if the board has them.
+Standard library only, Python 3.8 and later. A client sends the files of this folder over its own ssh
+connection and starts this one; nothing is installed. numpy, onnxruntime, tensorrt and trtexec are used if the
+board has them.
 
 A request is one line `{"id": 1, "op": "facts", ...}`; the answer is `{"id": 1, "result": ...}` or
 `{"id": 1, "error": what, "hint": what to do, "code": kind}`. While a request takes long, a line
@@ -34,6 +35,11 @@ import tempfile
 import threading
 import time
 
+from hwt_build import build, tensorrt
+from hwt_cuda import gpu
+from hwt_engine import Engine
+from hwt_refused import Refused, first_line
+
 try:
     from importlib import metadata
 except ImportError:  # Python 3.7
@@ -48,18 +54,10 @@ LOCK_PATIENCE_S = 4
 #: Timed runs of one network in a row, after one untimed run that brings its data back into the caches.
 BURST = 5
 FEWEST_TURNS = 3
-#: GPU clocks need this long to rise.
-GPU_WARMUP_S = 0.2
 #: More discarded turns than kept ones: there is nothing left to trust.
 MOST_THROTTLED_SHARE = 0.5
-
-
-class Refused(Exception):  # noqa: N818
-    """A request that cannot be met: its kind, what is wrong and what to do."""
-
-    def __init__(self, code, error, hint=""):
-        super().__init__(error)
-        self.code, self.error, self.hint = code, error, hint
+#: Of an engine, in one answer.
+FETCHED_BYTES = 1 << 18
 
 
 def main():
@@ -212,8 +210,21 @@ class Agent:
     def do_build(self, request):
         """Gets a model ready to be timed, engine included."""
         begin_s = time.monotonic()
-        runner = self._runner(request["model"], request["spec"])
-        return {"seconds": round(time.monotonic() - begin_s, 3), "record": runner.record}
+        if request["spec"].get("runtime") != "tensorrt":
+            runner = self._runner(request["model"], request["spec"])
+            return {"seconds": round(time.monotonic() - begin_s, 3), "record": runner.record}
+        self._held()
+        name, record = self._built(request["model"], request["spec"])
+        return {"seconds": round(time.monotonic() - begin_s, 3), "record": record, "plan": name}
+
+    def do_fetch(self, request):
+        """A piece of an engine, and how large it is in all."""
+        self._held()
+        path = self._cache.plan(request["plan"])
+        with open(path, "rb") as file:
+            file.seek(request["offset"])
+            data = file.read(FETCHED_BYTES)
+        return {"data": base64.b64encode(data).decode("ascii"), "size": os.path.getsize(path)}
 
     def do_time(self, request):
         """Times models side by side; answers every sample."""
@@ -228,11 +239,10 @@ class Agent:
 
     def do_profile(self, request):
         """Times of the operators that the runtime executes: [name, kind, [microseconds of every run]]."""
-        nodes = self._runner(request["model"], request["spec"], profile=True).profile(
-            self._feed(request["inputs"]), request["runs"]
-        )
+        runner = self._runner(request["model"], request["spec"], profile=True)
+        nodes = runner.profile(self._feed(request["inputs"]), request["runs"])
         self._measured = True
-        return {"nodes": nodes}
+        return {"nodes": nodes, "layers": runner.record.get("layers")}
 
     def do_run(self, request):
         """The outputs for one set of inputs."""
@@ -256,6 +266,28 @@ class Agent:
         self._measured = True
         return {"rails": [label for label, _ in rails], "idle": idle, "busy": busy, "runs": runs}
 
+    def do_cold(self, request):
+        """A network's first run: loading it, the first inference, and the most memory meanwhile.
+
+        What a network needs besides, the runtime and an engine, is there already.
+        """
+        self._held()
+        self._kept = None
+        forget_peak()
+        before, begin_s = resident_bytes("VmRSS"), time.monotonic()
+        runner = self._runner(request["model"], request["spec"])
+        loaded_s = time.monotonic()
+        runner.feed(self._feed(request["inputs"]))
+        runner.once()
+        first_s, peak = time.monotonic(), resident_bytes("VmHWM")
+        self._measured = True
+        return {
+            "load_ms": 1e3 * (loaded_s - begin_s),
+            "first_ms": 1e3 * (first_s - loaded_s),
+            "peak_bytes": peak,
+            "runtime_bytes": before,
+        }
+
     def do_trtexec(self, request):
         """Runs the board's trtexec; placeholders in its arguments become paths.
 
@@ -270,20 +302,23 @@ class Agent:
         paths["{timing_cache}"] = self._cache.path("timing.cache")
         plan = self._cache.plan(request["plan"]) if "plan" in request else ""
         making = request.get("makes_plan", False)
-        if making and os.path.exists(plan):
-            return {"code": 0, "printed": "", "files": {}, "throttled": False}
+        if making and os.path.exists(plan) and os.path.exists(plan + ".json"):
+            return json.loads(read_bytes(plan + ".json").decode("utf-8"))
         paths["{plan}"] = plan + ".part" if making else plan
-        before = throttling()
+        before, begin_s = throttling(), time.monotonic()
         with tempfile.TemporaryDirectory(dir=self._cache.folder) as folder:
             arguments = [filled(argument, paths, folder) for argument in request["arguments"]]
             code, printed = finished([program, *arguments], request["program_limit_s"], folder)
             files = texts_in(folder)
-        if making and code == 0:
-            os.replace(plan + ".part", plan)
         after = throttling()
         self._measured = not making
         throttled = before != after or bool(after[0])
-        return {"code": code, "printed": printed, "files": files, "throttled": throttled}
+        answer = {"code": code, "printed": printed, "files": files, "throttled": throttled}
+        if making and code == 0:
+            answer.update(seconds=round(time.monotonic() - begin_s, 3), gpu=gpu(), **sized(plan + ".part"))
+            os.replace(plan + ".part", plan)
+            write_bytes(plan + ".json", json.dumps(answer).encode("utf-8"))
+        return answer
 
     def _held(self):
         if self._lock is None:
@@ -301,8 +336,29 @@ class Agent:
         if runtime == "onnxruntime":
             return OnnxRuntime(self._cache.get(model), spec, profile)
         if runtime == "tensorrt":
-            return TensorRT(self._cache, model, spec)
+            name, record = self._built(model, spec)
+            return Engine(read_bytes(self._cache.plan(name)), record)
         raise Refused("runtime", f"the agent does not know the runtime {runtime}")
+
+    def _built(self, model, spec):
+        """The name of a model's engine and its record, built if it is not there.
+
+        The name stands for everything that an engine depends on: the model, what is asked of the builder,
+        TensorRT's version and the GPU.
+        """
+        trt = tensorrt()
+        key = [model, spec, trt.__name__, trt.__version__, gpu()]
+        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        plan = self._cache.plan(name)
+        beside = plan + ".json"
+        if os.path.exists(plan) and os.path.exists(beside):
+            return name, json.loads(read_bytes(beside).decode("utf-8"))
+        data, record = build(read_bytes(self._cache.get(model)), spec, self._cache.path("timing.cache"))
+        self._cache.make_room(len(data))
+        write_bytes(plan, data)
+        record.update(sized(plan), layers=Engine(data, {}).layers() if record["gpu"] else None)
+        write_bytes(beside, json.dumps(record).encode("utf-8"))
+        return name, record
 
 
 # --- The cache and the lock -------------------------------------------------------------------------------
@@ -590,211 +646,6 @@ class OnnxRuntime:
         return list(nodes.values())
 
 
-class TensorRT:
-    """A network in TensorRT's Python module (8.5, 10 and 11 by what they offer), timed with CUDA events.
-
-    Not measured on a board yet.
-    """
-
-    warmup_s = GPU_WARMUP_S
-    clock = "CUDA events"
-
-    def __init__(self, cache, model, spec):
-        self._trt = imported(
-            "tensorrt", "install TensorRT's Python package (on a Jetson: sudo apt install python3-libnvinfer)"
-        )
-        self._logger = self._trt.Logger(self._trt.Logger.ERROR)
-        name = hashlib.sha256(
-            json.dumps([model, spec, self._trt.__version__], sort_keys=True).encode()
-        ).hexdigest()
-        self.record = {"runtime": self._trt.__version__, "engine": name}
-        plan = cache.plan(name)
-        if not os.path.exists(plan):
-            data = build_plan(self._trt, self._logger, read_bytes(cache.get(model)), spec, self.record)
-            cache.make_room(len(data))
-            write_bytes(plan, data)
-        self._engine = self._trt.Runtime(self._logger).deserialize_cuda_engine(read_bytes(plan))
-        if self._engine is None:
-            os.unlink(plan)
-            raise Refused("model", "TensorRT cannot read its engine", "try again")
-        self._context = self._engine.create_execution_context()
-        self._cuda = Cuda()
-        names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
-        modes = {name: self._engine.get_tensor_mode(name) for name in names}
-        self._in = [name for name in names if modes[name] == self._trt.TensorIOMode.INPUT]
-        self._out = [name for name in names if name not in self._in]
-        self._memory = {}
-        self._launch = None
-
-    def feed(self, inputs):
-        """Puts the inputs on the GPU and records the network as a CUDA graph."""
-        for name in self._in:
-            dtype, shape, data = inputs[name]
-            self._check(name, dtype)
-            self._context.set_input_shape(name, tuple(shape))
-            self._place(name, len(data))
-            self._cuda.upload(self._memory[name], data)
-        for name in self._out:
-            self._check(name, "float32")
-            self._place(name, 4 * product(self._context.get_tensor_shape(name)))
-        self._enqueue()
-        self._cuda.synchronize()
-        self._launch = self._cuda.captured(self._enqueue) or self._enqueue
-        self.record["cuda_graph"] = self._launch is not self._enqueue
-
-    def once(self):
-        """Runs the network."""
-        self._launch()
-        self._cuda.synchronize()
-
-    def timed(self):
-        """Runs the network; the time on the GPU in ms."""
-        return self._cuda.timed(self._launch)
-
-    def outputs(self):
-        """All outputs: (dtype, shape, bytes)."""
-        self.once()
-        shapes = {name: list(self._context.get_tensor_shape(name)) for name in self._out}
-        return [
-            ("float32", shape, self._cuda.download(self._memory[name], 4 * product(shape)))
-            for name, shape in shapes.items()
-        ]
-
-    def profile(self, inputs, runs):
-        """[name, kind, [microseconds of every run]] of every layer; kinds are not known here."""
-        self.feed(inputs)
-        nodes = {}
-
-        class Profiler(self._trt.IProfiler):
-            def __init__(self):
-                super().__init__()
-
-            def report_layer_time(self, name, time_ms):
-                nodes.setdefault(name, [name, "", []])[2].append(time_ms * 1000)
-
-        profiler = Profiler()
-        self._context.profiler = profiler
-        for _ in range(runs):
-            self._enqueue()
-            self._cuda.synchronize()
-        return list(nodes.values())
-
-    def _enqueue(self):
-        if not self._context.execute_async_v3(self._cuda.stream.value):
-            raise Refused("failed", "TensorRT could not run the network")
-
-    def _place(self, name, size):
-        self._memory[name] = self._cuda.allocate(size)
-        self._context.set_tensor_address(name, self._memory[name].value)
-
-    def _check(self, name, dtype):
-        kind = self._engine.get_tensor_dtype(name)
-        if dtype != "float32" or kind != self._trt.DataType.FLOAT:
-            raise Refused("model", f"{name} is {kind}, not float32", "export with float32 inputs and outputs")
-
-
-def build_plan(trt, logger, model, spec, record):
-    """A serialized engine; what was asked of the builder is added to the record."""
-    builder = trt.Builder(logger)
-    kinds = trt.NetworkDefinitionCreationFlag
-    # In a strongly typed network the precision is the graph's own; without it, fp16 is only allowed.
-    strongly = hasattr(kinds, "STRONGLY_TYPED")
-    flag = kinds.STRONGLY_TYPED if strongly else getattr(kinds, "EXPLICIT_BATCH", None)
-    network = builder.create_network(0 if flag is None else 1 << int(flag))
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse(model):
-        reasons = [first_line(parser.get_error(index).desc()) for index in range(parser.num_errors)]
-        raise Refused("model", f"TensorRT {trt.__version__} cannot read the model: {reasons[0]}", "")
-    config = builder.create_builder_config()
-    fp16 = getattr(trt.BuilderFlag, "FP16", None)
-    wanted = not strongly and spec.get("precision") == "fp16" and fp16 is not None
-    if wanted:
-        config.set_flag(fp16)
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise Refused(
-            "model", f"TensorRT {trt.__version__} cannot build the model", "see its log on the board"
-        )
-    record.update(strongly_typed=strongly, fp16_flag=wanted, layers=network.num_layers)
-    return bytes(plan)
-
-
-class Cuda:
-    """The few calls of the CUDA runtime that timing needs, through ctypes."""
-
-    def __init__(self):
-        self._library = cuda_library()
-        self._held, self.stream = [], ctypes.c_void_p()
-        self._begin, self._end = ctypes.c_void_p(), ctypes.c_void_p()
-        self._call("cudaStreamCreate", ctypes.byref(self.stream))
-        for event in (self._begin, self._end):
-            self._call("cudaEventCreate", ctypes.byref(event))
-
-    def allocate(self, size):
-        """Memory on the GPU; freed with this object."""
-        pointer = ctypes.c_void_p()
-        self._call("cudaMalloc", ctypes.byref(pointer), ctypes.c_size_t(max(1, size)))
-        self._held.append(pointer)
-        return pointer
-
-    def upload(self, pointer, data):
-        """Copies bytes to the GPU."""
-        self._call("cudaMemcpy", pointer, ctypes.c_char_p(data), ctypes.c_size_t(len(data)), 1)
-
-    def download(self, pointer, size):
-        """Copies bytes from the GPU."""
-        data = ctypes.create_string_buffer(size)
-        self._call("cudaMemcpy", data, pointer, ctypes.c_size_t(size), 2)
-        return data.raw
-
-    def synchronize(self):
-        """Waits for everything that was started."""
-        self._call("cudaStreamSynchronize", self.stream)
-
-    def timed(self, launch):
-        """Time in ms between two events around a launch."""
-        elapsed_ms = ctypes.c_float()
-        self._call("cudaEventRecord", self._begin, self.stream)
-        launch()
-        self._call("cudaEventRecord", self._end, self.stream)
-        self._call("cudaEventSynchronize", self._end)
-        self._call("cudaEventElapsedTime", ctypes.byref(elapsed_ms), self._begin, self._end)
-        return elapsed_ms.value
-
-    def captured(self, launch):
-        """A function that replays the launch as a CUDA graph, or None where that cannot be."""
-        graph, ready = ctypes.c_void_p(), ctypes.c_void_p()
-        try:
-            self._call("cudaStreamBeginCapture", self.stream, 2)
-            launch()
-            self._call("cudaStreamEndCapture", self.stream, ctypes.byref(graph))
-            self._call("cudaGraphInstantiateWithFlags", ctypes.byref(ready), graph, ctypes.c_ulonglong(0))
-        except (Refused, AttributeError):
-            # Whatever was recorded so far is dropped, and the stream works as before.
-            self._library.cudaStreamEndCapture(self.stream, ctypes.byref(graph))
-            return None
-        return lambda: self._call("cudaGraphLaunch", ready, self.stream)
-
-    def __del__(self):
-        for pointer in self._held:
-            self._library.cudaFree(pointer)
-
-    def _call(self, name, *arguments):
-        code = getattr(self._library, name)(*arguments)
-        if code:
-            raise Refused("failed", f"{name} failed with CUDA error {code}", "look at dmesg on the board")
-
-
-def cuda_library():
-    """The CUDA runtime library."""
-    names = ["libcudart.so", *("libcudart.so." + version for version in ("13", "12", "11.0", "10.2"))]
-    for name in names + sorted(glob.glob("/usr/local/cuda*/lib64/libcudart.so*")):
-        with contextlib.suppress(OSError):
-            return ctypes.CDLL(name)
-    raise Refused("runtime", "libcudart was not found", "install the CUDA runtime")
-
-
 # --- trtexec ----------------------------------------------------------------------------------------------
 
 
@@ -878,6 +729,7 @@ def facts(folder):
         "files": texts(SYSTEM_FILES),
         "clocks": texts(CLOCK_FILES),
         "packages": packages(),
+        "gpu": gpu(),
         "runtimes": {name: version for name, version in runtimes().items() if version},
         "nvpmodel": power_mode(),
         "throttled": throttling()[0],
@@ -905,9 +757,18 @@ def runtimes():
     """Versions of the runtimes; the path of trtexec."""
     return {
         "onnxruntime": package_version("onnxruntime"),
-        "tensorrt": package_version("tensorrt"),
+        "tensorrt": tensorrt_version(),
         "trtexec": find_trtexec(),
     }
+
+
+def tensorrt_version():
+    """Version of the Python module, or None; where there is no GPU, TensorRT-RTX builds but does not run."""
+    own = package_version("tensorrt")
+    if own or gpu() is None:
+        return own
+    rtx = package_version("tensorrt_rtx")
+    return rtx and "RTX " + rtx
 
 
 def package_version(name):
@@ -941,6 +802,21 @@ def throttling():
     if flags and int(flags, 16) & 0xF:
         active.append("firmware " + flags)
     return active, texts(["/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count"])
+
+
+# --- Memory -----------------------------------------------------------------------------------------------
+
+
+def resident_bytes(field):
+    """A size of this process: "VmRSS" now, "VmHWM" at most; None where the system does not tell."""
+    found = re.search(field + r":\s+(\d+) kB", read_text("/proc/self/status", root="/") or "")
+    return int(found[1]) * 1024 if found else None
+
+
+def forget_peak():
+    """Begins a new "VmHWM"; where that is not allowed, the peak is that of all networks so far."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
 
 
 # --- Power ------------------------------------------------------------------------------------------------
@@ -1023,6 +899,12 @@ def read_bytes(path):
         return file.read()
 
 
+def sized(path):
+    """Size and hash of a file."""
+    data = read_bytes(path)
+    return {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
 def write_bytes(path, data):
     """Writes a file so that it is whole or not there."""
     with open(path + ".part", "wb") as file:
@@ -1035,14 +917,6 @@ def write_bytes(path, data):
 def packed(dtype, shape, data):
     """A tensor for the wire."""
     return {"dtype": dtype, "shape": shape, "data": base64.b64encode(data).decode("ascii")}
-
-
-def product(shape):
-    """Number of elements."""
-    total = 1
-    for size in shape:
-        total *= size
-    return total
 
 
 def imported(name, advice):
@@ -1060,11 +934,6 @@ def system_failure(error):
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ("space", "no space left ({})".format(reason.rstrip(": ")), "free some space on the board")
     return ("failed", reason.rstrip(": "), "")
-
-
-def first_line(error):
-    """The first line of an error's text."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
-"""Bundles: what travels to the device. The model, what it needs to be fed with, samples, and a runner."""
+"""Bundles: what travels to the device. The model, what it needs to be fed with, samples, and runners."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,18 @@ from numpy.typing import NDArray
 
 from hwtickets import __version__, files
 from hwtickets.deploy.deployable import deployable
+from hwtickets.deploy.kit import kit_of, stale_files, write_kit
 from hwtickets.deploy.numerics import TOLERANCES
-from hwtickets.deploy.onnx_export import OPSET, export_onnx, write_onnx
+from hwtickets.deploy.onnx_export import BATCH, GraphOptions, export_onnx, write_onnx
+from hwtickets.deploy.onnx_metadata import model_metadata
+from hwtickets.deploy.opsets import at_opset, opset_of
+from hwtickets.deploy.packed import unpack_bundle
 from hwtickets.deploy.precision import Fp32, Precision
-from hwtickets.deploy.samples import Samples, read_samples
+from hwtickets.deploy.samples import Samples, read_arrays, read_samples
+from hwtickets.deploy.staging import staged
 from hwtickets.errors import HwticketsError
-from hwtickets.resources import resource_dir
-from hwtickets.sparsity.ticket import Ticket, ticket_hash
+from hwtickets.sparsity.ticket import Architecture, Ticket, ticket_hash
+from hwtickets.supernets import Supernet
 
 
 @dataclass(frozen=True)
@@ -44,56 +47,63 @@ class Bundle:
         return self.folder / "model.onnx"
 
 
-def write_bundle(ticket_folder: Path, folder: Path, precision: Precision | None = None) -> Path:
+def write_bundle(
+    ticket_folder: Path,
+    folder: Path,
+    precision: Precision | None = None,
+    graph: GraphOptions | None = None,
+    runtime: str = "onnxruntime",
+) -> Path:
     """Exports a saved ticket.
 
     Args:
         ticket_folder: `ticket.json`, `weights.safetensors`, `samples.npz`.
-        folder: Where to write; existing files of a bundle are replaced one by one.
+        folder: Where to write; an earlier bundle is replaced when the new one is complete, other files stay.
         precision: Of the network; as trained (fp32) if not given. Runtimes that compute in another one build
             it from that.
+        graph: What can be chosen of the graph.
+        runtime: Of the device that the runners are for; see `DeviceProfile`.
 
     Returns:
         The bundle's folder.
+
+    Raises:
+        HwticketsError: The ticket is damaged, or the folder cannot be written; it is as it was then.
     """
     ticket = Ticket.load(ticket_folder)
     samples, _ = read_samples(ticket_folder / "samples.npz")
-    module = ticket.module()
-    architecture = ticket.architecture
-    precision = precision or Fp32()
-    exact = export_onnx(deployable(module, architecture.forms), architecture.input_shape)
-    model, conversion = precision.converted(exact)
-    with files.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    expected = samples.outputs_of(module)
-    facts: dict[str, Any] = {
-        "schema": 1,
-        "ticket": ticket_hash(ticket_folder),
-        "task": ticket.task["name"],
-        "classes": ticket.task["classes"],
-        "preprocessing": ticket.task["preprocessing"],
-        "input": {"name": "x", "shape": [1, *architecture.input_shape], "type": "float32"},
-        "output": {"name": "y", "shape": [1, *expected.shape[1:]], "type": "float32"},
-        "precision": precision.name,
-        **({"conversion": conversion} if conversion else {}),
-        "opset": OPSET,
-        "forms": architecture.forms,
-        "hwtickets": __version__,
-    }
-    metadata = {"hwtickets.ticket": facts["ticket"], "hwtickets.model": json.dumps(facts)}
-    model_path = folder / "model.onnx"
-    write_onnx(model, model_path, metadata)
-    samples.save(folder / "samples.npz", expected=expected)
-    _copy_kit(folder)
-    files.write_json(folder / "model.json", {**facts, "onnx_sha256": files.sha256_of(model_path)})
+    module, kit = ticket.module(), kit_of(runtime)
+    graph, precision = graph or GraphOptions(), precision or Fp32()
+    with staged(folder, last="model.json") as place:
+        model, conversion = precision.converted(_exact(module, ticket.architecture, graph))
+        model = at_opset(model, graph.opset)
+        expected = samples.outputs_of(module)
+        facts: dict[str, Any] = {
+            "schema": 1,
+            "ticket": ticket_hash(ticket_folder),
+            **_of_ticket(ticket, expected.shape[1:], BATCH if graph.dynamic_batch else 1),
+            "precision": precision.name,
+            "tolerance": _tolerance(precision.name, kit),
+            **({"conversion": conversion} if conversion else {}),
+            "opset": opset_of(model),
+            "kit": kit,
+            "hwtickets": __version__,
+        }
+        write_onnx(model, place / "model.onnx", model_metadata(facts))
+        samples.save_arrays(place / "samples", expected=expected)
+        write_kit(place, kit, facts)
+        files.write_json(
+            place / "model.json", {**facts, "onnx_sha256": files.sha256_of(place / "model.onnx")}
+        )
+        _remove_stale(folder, facts)
     return folder
 
 
-def save_and_export(ticket: Ticket, samples: Samples, folder: Path) -> str:
+def save_and_export(ticket: Ticket, samples: Samples, folder: Path, runtime: str = "onnxruntime") -> str:
     """Saves a ticket with its samples as `ticket/` and exports it as `bundle/`; the ticket's hash."""
     identity = ticket.save(folder / "ticket")
     samples.save(folder / "ticket" / "samples.npz")
-    write_bundle(folder / "ticket", folder / "bundle")
+    write_bundle(folder / "ticket", folder / "bundle", runtime=runtime)
     return identity
 
 
@@ -104,7 +114,8 @@ def read_bundle(folder: Path) -> Bundle:
         HwticketsError: Missing, damaged or altered; names the file.
     """
     facts = files.read_json(folder / "model.json", "bundle")
-    bundle = Bundle(folder, facts, *_expected(folder / "samples.npz"))
+    unpack_bundle(folder)
+    bundle = Bundle(folder, facts, *_expected(folder))
     with files.reading(bundle.model_path, "model"):
         found = files.sha256_of(bundle.model_path)
     if not isinstance(facts, dict) or found != facts.get("onnx_sha256"):
@@ -118,15 +129,40 @@ def read_bundle(folder: Path) -> Bundle:
     return bundle
 
 
-def _expected(path: Path) -> tuple[Samples, NDArray[np.float32]]:
-    samples, arrays = read_samples(path)
+def _expected(folder: Path) -> tuple[Samples, NDArray[np.float32]]:
+    # Bundles of before runners in C++ keep their samples in one file.
+    earlier = folder / "samples.npz"
+    place = earlier if earlier.is_file() and not (folder / "samples").exists() else folder / "samples"
+    samples, arrays = read_samples(place) if place == earlier else read_arrays(place)
     if "expected" not in arrays or len(arrays["expected"]) != len(samples.inputs):
-        raise HwticketsError(f"the samples {path} hold no expected outputs; export the ticket again")
+        raise HwticketsError(f"the samples {place} hold no expected outputs; export the ticket again")
     return samples, arrays["expected"]
 
 
-def _copy_kit(folder: Path) -> None:
-    for source in sorted((resource_dir("export") / "onnxruntime").iterdir()):
-        if source.is_file():
-            with files.atomic_path(folder / source.name) as temporary:
-                shutil.copyfile(source, temporary)
+def _exact(module: Supernet, architecture: Architecture, graph: GraphOptions) -> bytes:
+    network = deployable(module, architecture.forms)
+    return export_onnx(network, architecture.input_shape, graph.dynamic_batch)
+
+
+def _of_ticket(ticket: Ticket, output_shape: tuple[int, ...], batch: int | str) -> dict[str, Any]:
+    return {
+        "task": ticket.task["name"],
+        "classes": ticket.task["classes"],
+        "preprocessing": ticket.task["preprocessing"],
+        "input": {"name": "x", "shape": [batch, *ticket.architecture.input_shape], "type": "float32"},
+        "output": {"name": "y", "shape": [batch, *output_shape], "type": "float32"},
+        "forms": ticket.architecture.forms,
+    }
+
+
+def _tolerance(precision: str, kit: str) -> float:
+    # TensorRT computes fp32 in TF32 where the GPU has it, which keeps as many digits as fp16.
+    like_fp16 = kit == "tensorrt" and precision == "fp32"
+    return TOLERANCES["fp16" if like_fp16 else precision]
+
+
+def _remove_stale(folder: Path, facts: dict[str, Any]) -> None:
+    if not (folder / "model.json").is_file():
+        return
+    for path in stale_files(folder, facts["kit"], facts["task"]):
+        path.unlink()

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from hwtickets.deploy.bundle import Bundle
-from hwtickets.deploy.numerics import TOLERANCES, Array, Numerics, compare_outputs
-from hwtickets.deploy.onnx_export import block_of
+from hwtickets.deploy.deviation import first_deviation
+from hwtickets.deploy.layers import by_block, layer_times
+from hwtickets.deploy.numerics import Array, Numerics, compare_outputs, tolerance_of
+from hwtickets.deploy.references import find_reference
+from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.runtimes import Bench, Timing, paired_ratio
-from hwtickets.runtimes.profiling import original_name
 from hwtickets.tasks import task_class
-
-OVERHEAD = "session overhead"
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,37 @@ def verify_bundle(bundle: Bundle, bench: Bench, images: int | None = None) -> tu
     inputs = bundle.samples.inputs[:images]
     outputs = bench.run(bundle.model_path, [{"x": image[None]} for image in inputs])
     actual = np.concatenate([output[0] for output in outputs])
-    task, expected = task_class(bundle.facts["task"]), bundle.expected[:images]
-    # An 8-bit graph stays one on a device of another precision; a plain one is built in the device's own.
-    tolerance = max(TOLERANCES[bundle.facts["precision"]], TOLERANCES[bench.fingerprint["precision"]])
-    numerics = compare_outputs(expected, actual, tolerance, task.agreement)
-    return numerics, task.score_outputs(actual, bundle.samples.targets[:images])
+    tolerance = tolerance_of(bundle.facts["precision"], bench.fingerprint)
+    numerics = compare_outputs(bundle.expected[:images], actual, tolerance, bundle.facts["task"])
+    return numerics, _score(bundle, actual, images)
+
+
+def score_of_pytorch(bundle: Bundle, images: int | None = None) -> float:
+    """The task's score of what PyTorch computed for the samples; arguments as of `verify_bundle`."""
+    return _score(bundle, bundle.expected[:images], images)
+
+
+def why_it_differs(bundle: Bundle, bench: Bench, numerics: Numerics, ticket: Path | None) -> str:
+    """Which operator is the first to compute something else, in words; "" where that cannot be said.
+
+    Args:
+        bundle: The bundle.
+        bench: Where it runs.
+        numerics: What `verify_bundle` found.
+        ticket: Folder of its ticket; looked for beside the bundle if None.
+    """
+    number = numerics.worst_image
+    image, blocks = bundle.samples.inputs[number : number + 1], bundle.facts["forms"]
+    try:
+        reference = find_reference(bundle, ticket)
+        content = bundle.model_path.read_bytes()
+        found = first_deviation(content, reference.model, bench, image, numerics.tolerance, blocks)
+    except UsageError:
+        raise
+    except HwticketsError as error:
+        return f"its operators could not be compared ({error})"
+    against = f"compared with {reference.origin}"
+    return f"the first to differ is {found}, {against}" if found else f"no operator differs alone, {against}"
 
 
 def measure(models: Mapping[str, Path], reference: str, bench: Bench, runs: int, image: Array) -> Measurement:
@@ -70,27 +96,9 @@ def measure(models: Mapping[str, Path], reference: str, bench: Bench, runs: int,
 def block_times(
     model: Path, blocks: Collection[str], bench: Bench, image: Array, latency_ms: float
 ) -> list[dict[str, float | str]]:
-    """Where the time of a model goes.
+    """The time of every block of a model, in ms; arguments as of `layer_times`."""
+    return by_block(layer_times(model, blocks, bench, image, latency_ms))
 
-    Profiling adds about the same time to every node: what the profile exceeds the latency by is taken off in
-    equal parts. Where it stays below, the rest is the session's own overhead. The parts sum to the latency.
 
-    Args:
-        model: The ONNX file.
-        blocks: Names of the searching blocks.
-        bench: Where to run.
-        image: One input.
-        latency_ms: The model's measured latency without profiling.
-    """
-    times = bench.node_times(model, {"x": image})
-    excess_ms = max(0.0, sum(time.mean_ms for time in times.values()) - latency_ms) / max(1, len(times))
-    totals: dict[str, float] = {}
-    block = "stem"
-    for node, time in times.items():
-        name = original_name(node)
-        # Nodes that the runtime inserted (layout changes) have no scope of ours: they serve what ran before.
-        block = block_of(name, blocks) if "/" in name else block
-        totals[block] = totals.get(block, 0.0) + max(0.0, time.mean_ms - excess_ms)
-    scale = min(1.0, latency_ms / max(sum(totals.values()), 1e-12))
-    parts: list[dict[str, float | str]] = [{"name": name, "ms": ms * scale} for name, ms in totals.items()]
-    return [*parts, {"name": OVERHEAD, "ms": max(0.0, round(latency_ms - sum(totals.values()) * scale, 9))}]
+def _score(bundle: Bundle, outputs: Array, images: int | None) -> float:
+    return task_class(bundle.facts["task"]).score_outputs(outputs, bundle.samples.targets[:images])

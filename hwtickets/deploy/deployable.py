@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.supernets.base import Supernet
 
 
 def deployable(model: Supernet, forms: Mapping[str, str]) -> nn.Module:
-    """An inference-only copy that computes the same.
+    """An inference-only copy that computes the same; of a user's module the module itself, by its own names.
 
     Args:
         model: The network.
@@ -23,4 +24,4 @@ def deployable(model: Supernet, forms: Mapping[str, str]) -> nn.Module:
         copied.get_submodule(parent).register_module(child, block.deployed(forms.get(name, block.forms[0])))
     for parameter in copied.parameters():
         parameter.requires_grad_(False)
-    return copied.eval()
+    return (copied.body if isinstance(copied, HostedNetwork) else copied).eval()

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Protocol
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from hwtickets.deploy.quantization import Array, QuantizationRecipe, Quantizer
+from hwtickets.deploy.evidence import NOISE_IMAGES, Evidence
+from hwtickets.deploy.quantization import QuantizationRecipe, Quantizer
+from hwtickets.deploy.runnable import require_runnable, require_safe_in_half
 from hwtickets.deploy.sensitivity import quantize_within
 from hwtickets.progress import Progress
-from hwtickets.runtimes import load
 from hwtickets.runtimes.precision import at_precision
 from hwtickets.tasks.task import Task
-
-#: Images that the ranges of activations are read off, and that scores are compared on; fewer large ones.
-_CALIBRATION_IMAGES, _SCORED_IMAGES, _MOST_BYTES = 256, 2000, 400_000_000
-#: Images that tell how much noise an operator brings.
-_NOISE_IMAGES = 32
 
 
 class Precision(Protocol):
@@ -46,13 +37,51 @@ class Fp32:
 
 
 class Fp16:
-    """Weights and activations in half precision; inputs and outputs stay fp32."""
+    """Weights and activations in half precision; inputs and outputs stay fp32.
+
+    Args:
+        runtime: What the network will run in.
+    """
 
     name = "fp16"
 
+    def __init__(self, runtime: str) -> None:
+        self._runtime = runtime
+
     def converted(self, model: bytes) -> tuple[bytes, dict[str, Any]]:
-        """The network with Cast nodes at its ends."""
-        return at_precision(model, "fp16"), {}
+        """The network with Cast nodes at its ends.
+
+        Raises:
+            DeviceError: The runtime cannot load it.
+        """
+        halved = at_precision(model, "fp16")
+        if self._runtime == "onnxruntime":
+            require_safe_in_half(halved)
+        return halved, {}
+
+
+class Bf16:
+    """Weights and activations in bfloat16; inputs and outputs stay fp32.
+
+    Args:
+        runtime: What the network will run in.
+    """
+
+    name = "bf16"
+
+    def __init__(self, runtime: str) -> None:
+        self._runtime = runtime
+
+    def converted(self, model: bytes) -> tuple[bytes, dict[str, Any]]:
+        """The network in opset 22, with Cast nodes at its ends.
+
+        Raises:
+            DeviceError: The runtime lacks operators in bfloat16; names them.
+        """
+        halved = at_precision(model, "bf16")
+        if self._runtime == "onnxruntime":
+            require_runnable(halved)
+        return halved, {}
 
 
 class Int8:
@@ -77,39 +106,17 @@ class Int8:
             NumericsError: It loses more than it may.
         """
         with self._progress.stage("quantize"):
-            images, targets = self._validation()
-            calibration = self._calibration()
-
-            def score(candidate: bytes) -> float:
-                session = load(candidate)
-                outputs = np.concatenate([session.run({"x": image[None]})[0] for image in images])
-                return self._task.score_outputs(outputs, targets)
-
-            exact = score(model)
-            quantizer = Quantizer(model, self._recipe, calibration)
-            found = quantize_within(quantizer, score, exact - self._max_drop, model, images[:_NOISE_IMAGES])
+            evidence = Evidence(self._task)
+            exact = evidence.score(model)
+            quantizer = Quantizer(model, self._recipe, evidence.calibration)
+            least = exact - self._max_drop
+            found = quantize_within(quantizer, evidence.score, least, model, evidence.images[:NOISE_IMAGES])
         return found.model, {
             "recipe": self._recipe.name,
-            "calibration_images": len(calibration),
-            "validation_images": len(images),
+            "calibration_images": len(evidence.calibration),
+            "validation_images": len(evidence.images),
             "score_fp32": exact,
             "score": found.score,
             "operators": len(quantizer.nodes),
             "kept_fp32": found.kept,
         }
-
-    def _calibration(self) -> Array:
-        wanted = self._at_most(_CALIBRATION_IMAGES)
-        images = self._task.calibration_batch(0)
-        number = 1
-        while len(images) < wanted:
-            images = torch.cat([images, self._task.calibration_batch(number)])
-            number += 1
-        return images[:wanted].contiguous().numpy()
-
-    def _validation(self) -> tuple[Array, NDArray[Any]]:
-        images, targets = next(iter(self._task.validation_batches(self._at_most(_SCORED_IMAGES))))
-        return images.contiguous().numpy(), targets.numpy()
-
-    def _at_most(self, count: int) -> int:
-        return max(8, min(count, _MOST_BYTES // (4 * math.prod(self._task.input_shape))))

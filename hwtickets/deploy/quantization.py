@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.registry import QDQRegistry
 
+from hwtickets.deploy.onnx_file import opened_onnx, require_network_of_ours
 from hwtickets.errors import HwticketsError
 
 Array = NDArray[np.float32]
@@ -50,7 +53,7 @@ TENSORRT = QuantizationRecipe(
 
 def recipe_for(runtime: str) -> QuantizationRecipe:
     """The recipe of the runtime that a device uses."""
-    return TENSORRT if runtime in ("tensorrt", "trtexec") else X86
+    return TENSORRT if runtime.startswith(("tensorrt", "trtexec")) else X86
 
 
 class Quantizer:
@@ -62,14 +65,17 @@ class Quantizer:
         images: What it is calibrated on, shape (images, channels, height, width).
 
     Raises:
-        HwticketsError: There are no images, or they are all of one value: no range can be read off them.
+        HwticketsError: There are no images, they are all of one value, or values are not numbers: no range
+            can be read off them. Or the network is not one of ours.
     """
 
     def __init__(self, model: bytes, recipe: QuantizationRecipe, images: Array) -> None:
-        if len(images) == 0 or float(np.ptp(images)) == 0:
-            found = "is empty" if len(images) == 0 else "is constant"
-            raise HwticketsError(f"the calibration set {found}; give the training images of the task")
-        self._model = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model))
+        fault = _fault(images)
+        if fault:
+            raise HwticketsError(f"the calibration set {fault}; give the training images of the task")
+        proto = opened_onnx(model)
+        require_network_of_ours(proto)
+        self._model = onnx.shape_inference.infer_shapes(proto)
         self._recipe = recipe
         self._ranges = _activation_ranges(self._model, images)
 
@@ -82,7 +88,7 @@ class Quantizer:
         """The serialized network in int8.
 
         Args:
-            kept: Names of operators that stay in fp32.
+            kept: Names of operators that stay in fp32, with weights or without.
         """
         copied = onnx.ModelProto()
         copied.CopyFrom(self._model)
@@ -98,10 +104,31 @@ class Quantizer:
             op_types_to_quantize=list(QDQRegistry),
             extra_options=self._recipe.options,
         )
-        quantizer.quantize_model()
+        with _quiet():
+            quantizer.quantize_model()
         quantizer.model.topological_sort()
         serialized: bytes = quantizer.model.model.SerializeToString()
         return serialized
+
+
+def _fault(images: Array) -> str:
+    if len(images) == 0:
+        return "is empty"
+    if not np.isfinite(images).all():
+        return "holds values that are not numbers"
+    return "is constant" if float(np.ptp(images)) == 0 else ""
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Weights of one axis cannot be scaled by the channel; the quantizer warns of each of them."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]

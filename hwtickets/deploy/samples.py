@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,13 @@ class Samples:
         np.savez_compressed(buffer, inputs=self.inputs, targets=self.targets, **arrays)  # type: ignore[arg-type]
         files.write_bytes(path, buffer.getvalue())
 
+    def save_arrays(self, folder: Path, **arrays: NDArray[np.float32]) -> None:
+        """Writes them, and further arrays by name, as one .npy each, which needs no library to be read."""
+        for name, array in {"inputs": self.inputs, "targets": self.targets, **arrays}.items():
+            buffer = io.BytesIO()
+            np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+            files.write_bytes(folder / f"{name}.npy", buffer.getvalue())
+
     def outputs_of(self, model: torch.nn.Module) -> NDArray[np.float32]:
         """Outputs of a PyTorch network, shape (images, ...)."""
         with torch.no_grad():
@@ -53,11 +62,28 @@ class Samples:
 
 
 def read_samples(path: Path) -> tuple[Samples, dict[str, NDArray[np.float32]]]:
-    """The samples of a file and the further arrays in it; a damaged file is one line."""
+    """The samples of an npz file and the further arrays in it; a damaged file is one line."""
+    with _readable(path), np.load(path, allow_pickle=False) as archive:
+        return _as_samples({name: archive[name] for name in archive.files})
+
+
+def read_arrays(folder: Path) -> tuple[Samples, dict[str, NDArray[np.float32]]]:
+    """The samples that `Samples.save_arrays` wrote, and the further arrays; a damaged file is one line."""
+    arrays = {}
+    for name in ("inputs", "targets", "expected"):
+        with _readable(folder / f"{name}.npy") as path:
+            arrays[name] = np.load(path, allow_pickle=False)
+    return _as_samples(arrays)
+
+
+def _as_samples(arrays: dict[str, NDArray[Any]]) -> tuple[Samples, dict[str, NDArray[np.float32]]]:
+    return Samples(arrays.pop("inputs"), arrays.pop("targets")), arrays
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[Path]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        return Samples(arrays.pop("inputs"), arrays.pop("targets")), arrays
+        yield path
     except FileNotFoundError as error:
         raise HwticketsError(f"there are no samples at {path}; export the ticket again") from error
     except Exception as error:  # np.load raises whatever the damaged bytes lead it to.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwtickets.deploy.evidence import outputs_of
 from hwtickets.deploy.quantization import Array, Quantizer
 from hwtickets.errors import NumericsError
-from hwtickets.runtimes import load
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,10 @@ def quantize_within(
 
 def _by_noise(quantizer: Quantizer, model: bytes, images: Array) -> list[str]:
     """Names of the operators, the one whose quantization disturbs the outputs most first."""
-    exact = _outputs(model, images)
+    exact = outputs_of(model, images)
 
     def noise(node: str) -> float:
         alone = quantizer.quantized([other for other in quantizer.nodes if other != node])
-        return float(np.square(_outputs(alone, images) - exact).mean())
+        return float(np.square(outputs_of(alone, images) - exact).mean())
 
     return sorted(quantizer.nodes, key=noise, reverse=True)
-
-
-def _outputs(model: bytes, images: Array) -> Array:
-    session = load(model)
-    return np.concatenate([session.run({"x": image[None]})[0] for image in images])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwtickets.devices.hardware import board_hardware
+from hwtickets.devices.here import devices_here
 from hwtickets.devices.profile import DeviceProfile
 from hwtickets.devices.registry import checked_name, save_profile
 from hwtickets.devices.ssh.client import AgentClient
@@ -17,7 +18,6 @@ from hwtickets.errors import DeviceError, UsageError, unknown
 #: Those that networks can be measured in, the preferred first, and the precisions that they are good for.
 _RUNTIMES = {"trtexec": ("fp32", "fp16"), "tensorrt": ("fp32", "fp16"), "onnxruntime": ("fp32",)}
 _PRECISIONS = ("fp32", "fp16", "int8")
-_BUILT_IN = ("cpu",)
 #: Channels that a kernel computes at once: halves of tensor cores and floats of most vector units, and floats
 #: of AVX-512.
 _ALIGNMENT = 8
@@ -61,7 +61,7 @@ def add_device(
         UsageError: A name is not known or not allowed.
     """
     checked_destination(host)
-    if checked_name(name) in _BUILT_IN:
+    if checked_name(name) in devices_here():
         raise UsageError(f"'{name}' is this machine's own name; choose another one for the board")
     if runtime is not None and runtime not in _RUNTIMES:
         raise unknown("runtime", runtime, _RUNTIMES)

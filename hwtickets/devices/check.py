@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from hwtickets.devices.finding import Check
 from hwtickets.devices.profile import DeviceProfile
+from hwtickets.devices.runtimes import lacking, runtime_version
 
 _CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -36,9 +36,10 @@ def check_device(profile: DeviceProfile) -> list[Check]:
 
 
 def _runtime(profile: DeviceProfile) -> Check:
-    found = importlib.util.find_spec(profile.runtime) is not None
-    advice = "" if found else f"install it: pip install {profile.runtime}"
-    return Check("runtime", found, f"{profile.runtime} is {'there' if found else 'missing'}", advice)
+    lack = lacking(profile.runtime)
+    if lack is not None:
+        return Check("runtime", False, *lack)
+    return Check("runtime", True, f"{profile.runtime} {runtime_version(profile.runtime)} is there")
 
 
 def _clock(profile: DeviceProfile) -> Check:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hwtickets.devices.fingerprint import fingerprint
 from hwtickets.devices.profile import DeviceProfile
+from hwtickets.devices.runtimes import lacking
 from hwtickets.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -34,24 +35,35 @@ def open_bench(profile: DeviceProfile, precision: str = "fp32") -> Bench:
             f"device {profile.name} cannot be measured at {precision}, only at"
             f" {', '.join(profile.precisions)}"
         )
-    if profile.connection == "ssh":
+    # TensorRT is driven by the same agent here as on a board.
+    if _by_agent(profile):
         from hwtickets.devices.ssh.connect import open_ssh_bench
 
         return open_ssh_bench(profile, precision)
-    if profile.runtime != "onnxruntime":
-        raise DeviceError(
-            f"device {profile.name} ({profile.runtime}) cannot be measured from here; choose another device:"
-            " hwtickets devices list"
-        )
-    from hwtickets.runtimes.bench import LocalBench
-
-    return LocalBench(fingerprint(profile, precision), profile.threads)
+    return _local_bench(profile, precision)
 
 
 @functools.lru_cache(maxsize=32)
 def device_fingerprint(profile: DeviceProfile, precision: str = "fp32") -> Mapping[str, str]:
     """The fingerprint of a device as it is now; asked of the device once in a process."""
-    if profile.connection == "local":
+    if profile.connection == "local" and not _by_agent(profile):
         return fingerprint(profile, precision)
     with open_bench(profile, precision) as bench:
         return bench.fingerprint
+
+
+def _by_agent(profile: DeviceProfile) -> bool:
+    """Whether an agent measures, on a board or in a process of its own on this machine."""
+    return profile.connection == "ssh" or profile.runtime in ("tensorrt", "trtexec")
+
+
+def _local_bench(profile: DeviceProfile, precision: str) -> Bench:
+    lack = lacking(profile.runtime)
+    if lack is not None:
+        raise DeviceError(f"device {profile.name} cannot be measured here: {lack.reason}; {lack.advice}")
+    from hwtickets.runtimes.bench import LocalBench
+    from hwtickets.runtimes.runtime import local_runtime
+
+    return LocalBench(
+        fingerprint(profile, precision), local_runtime(profile.runtime, profile.threads, precision)
+    )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
 from collections.abc import Collection, Mapping
 
+from hwtickets.devices.gpu import driver_version, gpu_model
 from hwtickets.devices.processor import cpu_flags, cpu_model
 from hwtickets.devices.profile import DeviceProfile
+from hwtickets.devices.runtimes import LOCAL_RUNTIMES, runtime_version
 
 #: Extensions that the kernels of CPU runtimes choose by.
 _FLAGS_OF_INTEREST = (
@@ -27,8 +28,8 @@ _FLAGS_OF_INTEREST = (
 )
 #: Latencies are comparable where these agree; the other fields are kept for the reader.
 _DECISIVE = ("device", "cpu", "flags", "runtime", "threads", "precision")
-#: Only boards have these.
-_DECISIVE_OF_BOARDS = ("board", "l4t", "power_mode")
+#: Only boards, or networks on a GPU, have these.
+_DECISIVE_OF_SOME = ("board", "l4t", "power_mode", "gpu", "driver")
 
 
 def fingerprint(profile: DeviceProfile, precision: str = "fp32") -> dict[str, str]:
@@ -40,10 +41,18 @@ def fingerprint(profile: DeviceProfile, precision: str = "fp32") -> dict[str, st
         "cores": str(os.cpu_count()),
         "os": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "runtime": f"{profile.runtime} {_version(profile.runtime)}",
+        "runtime": f"{profile.runtime} {runtime_version(profile.runtime)}",
         "threads": str(profile.threads),
         "precision": precision,
+        **_gpu(profile),
     }
+
+
+def _gpu(profile: DeviceProfile) -> dict[str, str]:
+    known = LOCAL_RUNTIMES.get(profile.runtime)
+    if known is None or not known.gpu:
+        return {}
+    return {"gpu": gpu_model() or "none", "driver": driver_version() or "unknown"}
 
 
 def decisive_flags(flags: Collection[str]) -> str:
@@ -54,13 +63,13 @@ def decisive_flags(flags: Collection[str]) -> str:
 def fingerprint_id(found: Mapping[str, str]) -> str:
     """A short name of a fingerprint; equal where latencies are comparable."""
     decisive = [found.get(key, "") for key in _DECISIVE]
-    decisive += [f"{key} {found[key]}" for key in _DECISIVE_OF_BOARDS if key in found]
+    decisive += [f"{key} {found[key]}" for key in _DECISIVE_OF_SOME if key in found]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:10]
 
 
 def decisive(found: Mapping[str, str]) -> dict[str, str]:
     """The part of a fingerprint that must agree for latencies to be comparable."""
-    return {key: value for key, value in found.items() if key in (*_DECISIVE, *_DECISIVE_OF_BOARDS)}
+    return {key: value for key, value in found.items() if key in (*_DECISIVE, *_DECISIVE_OF_SOME)}
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
@@ -71,10 +80,3 @@ def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
         for key in keys
         if one.get(key) != other.get(key)
     ]
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hwtickets.devices.profile import DeviceProfile
+from hwtickets.devices.runtimes import LOCAL_RUNTIMES
 from hwtickets.errors import DeviceError
 
 #: By module: deep-learning accelerators, and whether its GPU multiplies 2:4 sparse matrices (compute
@@ -57,8 +58,10 @@ def with_sensors(device: DeviceProfile) -> DeviceProfile:
     if device.connection != "local":
         return device
     sensors: tuple[str, ...] = ()
+    known = LOCAL_RUNTIMES.get(device.runtime)
     try:
-        sensors, source = (find_meter(device.name, gpu=False).name,), "asked now"
+        meter = find_meter(device.name, gpu=known is not None and known.gpu)
+        sensors, source = (meter.name,), "asked now"
     except DeviceError as error:
         source = str(error)
     return device.model_copy(update={"sensors": sensors, "sources": {**device.sources, "sensors": source}})

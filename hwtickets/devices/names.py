@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hwtickets.devices.hardware import module_facts
-from hwtickets.devices.processor import cpu_flags, cpu_model
+from hwtickets.devices.here import devices_here
 from hwtickets.devices.profile import DeviceProfile
 from hwtickets.errors import unknown
 
@@ -21,14 +20,18 @@ _HERE = "cpu"
 def list_devices() -> list[DeviceProfile]:
     """All known devices: this machine, the user's own by name, then those that only a table describes.
 
+    This machine is one device for each runtime on it: "cpu" is ONNX Runtime, the others are named after the
+    processor and the runtime.
+
     Raises:
         HwticketsError: The file of a device is damaged.
     """
     from hwtickets.devices.registry import load_profile, user_device_names
 
     own = user_device_names()
+    here = [device for name, device in devices_here().items() if name == _HERE or name not in own]
     shipped = [device for name, device in _shipped().items() if name not in own]
-    return [_cpu(), *map(load_profile, own), *shipped]
+    return [*here, *map(load_profile, own), *shipped]
 
 
 def get_device(name: str, threads: int | None = None) -> DeviceProfile:
@@ -45,16 +48,18 @@ def get_device(name: str, threads: int | None = None) -> DeviceProfile:
     from hwtickets.devices.registry import load_profile, user_device_names
 
     # A damaged file must not stand in the way of the other devices.
-    own = user_device_names()
+    own, here = user_device_names(), devices_here()
     if name == _HERE:
-        device = _cpu()
+        device = here[name]
     elif name in own:
         device = load_profile(name)
+    elif name in here:
+        device = here[name]
     else:
         shipped = _shipped()
         full_name = _aliases().get(name, name)
         if full_name not in shipped:
-            raise unknown("device", name, [_HERE, *own, *shipped, *_aliases()])
+            raise unknown("device", name, [*here, *own, *shipped, *_aliases()])
         device = shipped[full_name]
     return device if threads is None else device.model_copy(update={"threads": threads})
 
@@ -99,17 +104,4 @@ def _described(device: ShippedDevice) -> DeviceProfile:
         precisions=tuple(dict.fromkeys(other.precision for other in alike)),
         alignment=table.alignment,
         **{**facts, "sources": {"alignment": origin, "precisions": "shipped tables", **facts["sources"]}},
-    )
-
-
-def _cpu() -> DeviceProfile:
-    # ONNX Runtime blocks channels by the width of the vector unit: 16 floats with AVX-512, 8 with AVX2.
-    # Measured: one channel more than a multiple costs up to 37 % in a dense convolution and 3.5 times in a
-    # depthwise one.
-    wide = "avx512f" in cpu_flags()
-    return DeviceProfile(
-        name=_HERE,
-        description=f"{cpu_model()}, {os.cpu_count()} cores",
-        alignment=16 if wide else 8,
-        sources={"alignment": f"vector unit with{'' if wide else 'out'} avx512f (/proc/cpuinfo)"},
     )

@@ -28,7 +28,8 @@ class DeviceProfile(BaseModel):
         host: The destination given to ssh; "" for other connections. Ports, keys and jump hosts stay in
             ~/.ssh/config.
         python: Python on the far side of an ssh connection, a name or a path.
-        runtime: The runtime that deployed networks run in: "onnxruntime", "trtexec" or "tensorrt".
+        runtime: The runtime that deployed networks run in: "onnxruntime", "trtexec" or "tensorrt" on a board,
+            one of `hwtickets.devices.runtimes` on this machine.
         precisions: Precisions that can be deployed; the first is the one that is meant where none is named.
         alignment: Channels that the runtime computes at once; other widths cost as much as the next multiple
             or more.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hwtickets.files import write_bytes, write_json, write_text
+from hwtickets.report.csv_report import write_tables
 from hwtickets.report.html import render_html
 from hwtickets.report.markdown import render_markdown
 from hwtickets.report.png import render_png
@@ -26,12 +27,13 @@ class ReportFiles:
     png: Path
 
 
-def build_views(report: Mapping[str, Any], folder: Path) -> ReportFiles:
+def build_views(report: Mapping[str, Any], folder: Path, csv: bool = False) -> ReportFiles:
     """Writes report.json, report.html, report.md and latency_accuracy.png.
 
     Args:
         report: A report of one run, or a merged one.
         folder: Made if it is not there; files of an earlier report are replaced.
+        csv: Write every table as a CSV file too.
 
     Raises:
         HwticketsError: The report is not valid (nothing is written), or the folder cannot be written.
@@ -44,4 +46,6 @@ def build_views(report: Mapping[str, Any], folder: Path) -> ReportFiles:
     write_text(paths.html, render_html(document))
     write_text(paths.markdown, render_markdown(document, PICTURE))
     write_bytes(paths.png, render_png(document))
+    if csv:
+        write_tables(document, folder)
     return paths

@@ -23,6 +23,8 @@ from hwtickets.report.tables import block_names, block_time
 from hwtickets.report.wording import amount, latency_axis, prediction, quality, spaced
 
 _BADGE_SIZES = {"square": 19, "circle": 20, "diamond": 25}
+#: Share by which a machine's speed has to differ to be spoken of.
+_NOTED = 0.005
 _BAR_HEIGHT = 13
 _PANEL_HEIGHT = 150
 
@@ -34,7 +36,8 @@ def latency_accuracy(networks: Sequence[Network], split: str) -> Figure | None:
         return None
     task = shown[0].run.task
     limits = budget_limits(networks)
-    right = 1.08 * max([n.reach_ms[1] for n in shown] + [limit_ms for limit_ms, _ in limits])
+    ends_ms = [(n.charted_ms or 0.0) + n.charted_spread_ms[1] for n in shown]
+    right = 1.08 * max(ends_ms + [limit_ms for limit_ms, _ in limits])
     chart = layout(430, f"{split.capitalize()} {task.metric} ({task.metric_unit})", latency_axis(shown))
     chart["xaxis"]["range"] = [0, right]
     chart["yaxis"]["range"] = padded([n.accuracy(split) or 0.0 for n in shown], share=0.18, least=0.5)
@@ -117,17 +120,20 @@ def _badge(network: Network, split: str) -> Figure:
         if measured
         else f"{prediction(network)} predicted"
     )
-    hover = "<br>".join([f"<b>{plain(network.name)}</b>", latency, plain(quality(network.run.task, value))])
+    now = amount("latency", network.charted_ms)
+    restated = [] if abs(network.pace - 1) < _NOTED else [f"{now} at the pace of the dense network"]
+    quality_text = plain(quality(network.run.task, value))
+    hover = "<br>".join([f"<b>{plain(network.name)}</b>", latency, *restated, quality_text])
     marker = _marker(network.colour, _BADGE_SIZES[SYMBOLS[network.role]], filled=measured)
     return {
         "type": "scatter",
         "mode": "markers+text",
-        "x": [network.latency_ms],
+        "x": [network.charted_ms],
         "y": [value],
         "text": [f"<b>{network.badge}</b>"],
         "textposition": "middle center",
         "textfont": {"size": 11, "color": "#ffffff" if measured else network.colour},
-        "error_x": error_bar(network.spread_ms, network.colour),
+        "error_x": error_bar(network.charted_spread_ms, network.colour),
         "marker": marker | {"symbol": SYMBOLS[network.role], "opacity": 1},
         "hovertemplate": f"{hover}<extra></extra>",
     }

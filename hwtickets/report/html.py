@@ -8,7 +8,20 @@ from importlib.resources import files
 from string import Template
 
 from hwtickets.report import figures
-from hwtickets.report.html_parts import absent, badge, card, chart, facts, grid, legend, pair, table, tied
+from hwtickets.report.deployed import deployed_chart, deployed_table, list_deployed
+from hwtickets.report.html_parts import (
+    absent,
+    badge,
+    card,
+    chart,
+    facts,
+    grid,
+    legend,
+    marks_of,
+    pair,
+    table,
+    tied,
+)
 from hwtickets.report.networks import Network, budget_limits, list_networks, of_run, quality_split
 from hwtickets.report.schema import Document, Run
 from hwtickets.report.tables import (
@@ -67,7 +80,8 @@ def render_html(document: Document) -> str:
     from plotly.offline import get_plotlyjs
 
     networks = list_networks(document)
-    body = [_head(document, networks), _overview(networks), _prediction(document, networks)]
+    body = [_head(document, networks), _overview(networks), _deployed(document)]
+    body += [_prediction(document, networks)]
     several = len(document.runs) > 1
     for run in document.runs:
         body += [f"<h2>{escape(run.title)}</h2>"] if several else []
@@ -108,9 +122,23 @@ def _overview(networks: Sequence[Network]) -> str:
     hint = (
         "Up and to the left is better. Bars span the 10th to the 90th percentile (under the mark where"
         " none is seen); a hollow mark is predicted, not measured, and its bar is the expected error."
+        " Networks drawn for a share of the dense latency stand where their ratio to it puts them: the"
+        " machine was not equally fast at every measurement."
     )
     note = absent(f"{missing} ({NOT_MEASURED})") if missing else ""
     return every + card("Latency against accuracy", hint, chart(figure) + marks + note)
+
+
+def _deployed(document: Document) -> str:
+    deployed = list_deployed(document)
+    figure = deployed_chart(deployed)
+    hint = (
+        "Bundles measured with hwtickets benchmark and scored with hwtickets verify, on the device. Colour:"
+        " device and runtime. Form: precision. Score: of validation samples, not of the test data above."
+    )
+    marks = marks_of([(one.badge, one.symbol, one.colour, one.where) for one in deployed]) if figure else ""
+    content = (chart(figure) if figure else "") + marks + table(deployed_table(deployed), "networks")
+    return card("Deployed: devices, runtimes, precisions", hint, content if deployed else "")
 
 
 def _prediction(document: Document, networks: Sequence[Network]) -> str:

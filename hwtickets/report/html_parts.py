@@ -59,6 +59,16 @@ def legend(networks: Sequence[Network], dashed: str = "", ring: str = "") -> str
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
+def marks_of(marks: Sequence[tuple[str, str, str, str]]) -> str:
+    """A legend of (letter, form, colour, what it stands for)."""
+    items = [
+        f'<li><span class="badge {form}" style="background:{colour}">{escape(letter)}</span>'
+        f"{escape(text)}</li>"
+        for letter, form, colour, text in marks
+    ]
+    return f'<ul class="legend">{"".join(items)}</ul>'
+
+
 def badge(network: Network) -> str:
     """A network's mark, as on the charts."""
     form = SYMBOLS[network.role]
@@ -86,7 +96,8 @@ def facts(content: Table) -> str:
 
 def _cell(cell: Cell, label: str, kind: str) -> str:
     note = f'<span class="note">{tied(cell.note)}</span>' if cell.note else ""
-    content = tied(cell.text) + note
+    text = f'<a href="{escape(cell.link)}">{tied(cell.text)}</a>' if cell.link else tied(cell.text)
+    content = text + note
     if cell.network:
         content = f'<span class="named">{badge(cell.network)}<span>{content}</span></span>'
     if cell.fill is not None and kind == "bars":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hwtickets.report.deployed import deployed_table, list_deployed
 from hwtickets.report.networks import Network, list_networks, of_run
 from hwtickets.report.schema import Document, Run
 from hwtickets.report.tables import (
@@ -33,6 +34,7 @@ def render_markdown(document: Document, picture: str) -> str:
     parts += [
         _section("Networks", networks_table(networks)),
         networks_hint(networks),
+        _section("Deployed: devices, runtimes, precisions", deployed_table(list_deployed(document))),
         _section("Every draw", draws_table(networks)),
     ]
     several = len(document.runs) > 1
@@ -87,7 +89,8 @@ def _row(cells: Sequence[str]) -> str:
 def _cell(cell: Cell) -> str:
     badge = f"**{cell.network.badge}** " if cell.network else ""
     note = f" ({_inline(cell.note)})" if cell.note else ""
-    return f"{badge}{_inline(cell.text)}{note}"
+    text = f"[{_inline(cell.text)}](<{cell.link}>)" if cell.link else _inline(cell.text)
+    return f"{badge}{text}{note}"
 
 
 def _inline(text: str) -> str:

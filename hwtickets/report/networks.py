@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hwtickets.report.schema import Dense, Document, Ratio, Run, Ticket
+from hwtickets.report.schema import Dense, Document, Run, Ticket
+from hwtickets.report.schema_parts import Ratio
 
 Role = Literal["dense", "ticket", "comparison"]
 SYMBOLS: dict[Role, str] = {"dense": "square", "ticket": "circle", "comparison": "diamond"}
@@ -71,6 +72,36 @@ class Network:
         return centre_ms - down_ms, centre_ms + up_ms
 
     @property
+    def pace(self) -> float:
+        """What its latencies are multiplied with to be of the moment when the dense network was measured.
+
+        Networks of one run are measured at different times, when the machine is not equally fast; a budget
+        that is a share of the dense latency is kept or missed by the ratio of runs in turns. 1 for others.
+        """
+        ratio, dense = self.ticket.ratio if self.ticket else None, self.run.dense.latency_ms
+        if ratio is None or dense is None or not self.measured_ms or not self._relative:
+            return 1.0
+        return ratio.median * dense.p50 / self.measured_ms
+
+    @property
+    def charted_ms(self) -> float | None:
+        """`latency_ms` at the speed of the moment when the dense network was measured."""
+        return None if self.latency_ms is None else self.pace * self.latency_ms
+
+    @property
+    def charted_spread_ms(self) -> tuple[float, float]:
+        """`spread_ms` at that speed."""
+        down_ms, up_ms = self.spread_ms
+        return self.pace * down_ms, self.pace * up_ms
+
+    @property
+    def _relative(self) -> bool:
+        """Whether it was drawn for a share of the dense latency."""
+        metrics = {budget.text: budget.metric for budget in self.run.budgets}
+        asked = [part.strip() for part in self.ticket.budget_text.split(",")] if self.ticket else []
+        return any(text.endswith("%") and metrics.get(text, "latency") == "latency" for text in asked)
+
+    @property
     def predicted_reach_ms(self) -> tuple[float, float]:
         """Both ends of the prediction, in ms."""
         predicted_ms, error_ms = self.source.predicted_ms or 0.0, self.source.predicted_error_ms or 0.0
@@ -126,7 +157,7 @@ def budget_limits(networks: Sequence[Network]) -> list[tuple[float, str]]:
         given = {budget.text: budget.limit for budget in network.run.budgets if budget.metric == "latency"}
         ticket = network.ticket
         if ticket and ticket.draws and ticket.draws[-1].limit_ms and ticket.budget_text:
-            given.setdefault(ticket.budget_text, ticket.draws[-1].limit_ms)
+            given.setdefault(ticket.budget_text, network.pace * ticket.draws[-1].limit_ms)
         limits |= {(round(limit_ms, 6), text): None for text, limit_ms in given.items()}
     return sorted(limits)
 

@@ -87,12 +87,12 @@ def _style(axes: Axes) -> None:
 
 def _points(axes: Axes, shown: Sequence[Network], split: str) -> None:
     for network in shown:
-        x, y = network.latency_ms or 0.0, network.accuracy(split) or 0.0
+        x, y = network.charted_ms or 0.0, network.accuracy(split) or 0.0
         measured = network.measured_ms is not None
         marker, size = _MARKERS[network.role]
         face, ink = (network.colour, "white") if measured else ("white", network.colour)
         label = f"{network.badge}  {_literal(network.name)}" + ("" if measured else " (predicted)")
-        down, up = network.spread_ms
+        down, up = network.charted_spread_ms
         axes.errorbar([x], [y], xerr=[[down], [up]], color=network.colour, capsize=3, linewidth=1.4, zorder=2)
         edge = "white" if measured else network.colour
         axes.scatter([x], [y], s=size, marker=marker, color=face, edgecolors=edge, label=label, zorder=3)

@@ -1,26 +1,18 @@
 """The report as data: what `report.json` may hold. Everything that was not measured is null, never 0."""
 
+# ruff: noqa: RUF012 (pydantic copies the defaults of its models)
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from hwtickets.errors import HwticketsError
+from hwtickets.report.deployment import Deployment
+from hwtickets.report.schema_parts import Amount, Count, Latency, Number, Part, Ratio, Text
 
 SCHEMA = 1
-
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Text = Annotated[str, Field(min_length=1)]
-
-
-class Part(BaseModel):
-    """A part of the report; an unknown key is an error, so that a misspelt figure cannot vanish."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Task(Part):
@@ -65,26 +57,6 @@ class BudgetResult(Part):
     predicted: bool = False
 
 
-class Latency(Part):
-    """Percentiles over `runs` measured runs, in ms; further keys (such as the clock) are kept as they are."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    p50: Amount
-    p10: Amount | None = None
-    p90: Amount | None = None
-    p99: Amount | None = None
-    runs: Count | None = None
-
-
-class Ratio(Part):
-    """Latency as a share of the dense network's, from paired runs, with its 95 % interval."""
-
-    median: Amount
-    low: Amount | None = None
-    high: Amount | None = None
-
-
 class Accuracy(Part):
     """The task's metric, in the task's unit."""
 
@@ -121,7 +93,11 @@ class Draw(Part):
 
 
 class Verification(Part):
-    """The exported network against PyTorch on real images; `top1_agreement` is a share 0..1."""
+    """The exported network against PyTorch on real images.
+
+    Which decisions agree is named by the task: `top1_agreement`, `pixel_agreement`, `miou_agreement`,
+    `joint_agreement` (shares 0..1), `keypoint_shift_px`, ...; such keys are kept as they are.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -201,6 +177,7 @@ class Run(Part):
     command: str = ""
     dense: Dense
     tickets: list[Ticket] = []
+    deployments: list[Deployment] = []
     stages: list[Stage] = []
     table: Table | None = None
     notes: list[str] = []

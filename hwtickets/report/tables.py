@@ -10,11 +10,13 @@ from hwtickets.report.networks import Network
 from hwtickets.report.schema import Run, Ticket, Unit
 from hwtickets.report.wording import (
     NOT_MEASURED,
+    alike,
     amount,
     budget_text,
     duration,
     interval,
     outcome,
+    place,
     plain,
     predicted,
     prediction,
@@ -35,12 +37,14 @@ class Cell:
         note: A smaller second line.
         network: The network whose badge stands before the text.
         fill: Share 0..1 that shades the cell; None without shade.
+        link: Where the text leads, relative to the page; "" for nowhere.
     """
 
     text: str
     note: str = ""
     network: Network | None = None
     fill: float | None = None
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Table:
 
 
 def networks_table(networks: Sequence[Network]) -> Table:
-    """Every network: latency, quality, costs."""
+    """Every network: latency, quality, costs; where it ran, if that is not the same for all."""
     columns = (
         "Network",
         "Latency",
@@ -63,7 +67,8 @@ def networks_table(networks: Sequence[Network]) -> Table:
         "Parameters",
         "Size",
     )
-    return Table(columns, [_network_row(network) for network in networks])
+    several = len({place(network.run) for network in networks}) > 1
+    return Table(columns, [_network_row(network, several) for network in networks])
 
 
 def budgets_table(run: Run) -> Table:
@@ -122,12 +127,11 @@ def verify_table(networks: Sequence[Network]) -> Table:
         check = network.ticket.verify if network.ticket else None
         if check is None:
             continue
-        agreement = NOT_MEASURED if check.top1_agreement is None else f"{100 * check.top1_agreement:.2f} %"
         errors = [Cell(plain(error)) for error in (check.max_abs_error, check.max_rel_error)]
         rows.append(
-            (Cell(network.name, network=network), *errors, Cell(agreement), Cell(plain(check.images)))
+            (Cell(network.name, network=network), *errors, Cell(alike(check)), Cell(plain(check.images)))
         )
-    return Table(("Exported network", "Largest error", "Relative", "Same top-1 class", "Images"), rows)
+    return Table(("Exported network", "Largest error", "Relative", "Same decisions", "Images"), rows)
 
 
 def stages_table(run: Run) -> Table:
@@ -174,11 +178,11 @@ def block_time(network: Network, name: str) -> float | None:
     return times[0]
 
 
-def _network_row(network: Network) -> tuple[Cell, ...]:
+def _network_row(network: Network, several: bool) -> tuple[Cell, ...]:
     source, task = network.source, network.run.task
     before = source.accuracy.before_finetune
     return (
-        Cell(network.name, _drawn_for(network), network),
+        Cell(network.name, _origin(network, several), network),
         _latency_cell(network),
         _share_cell(network),
         Cell(quality(task, source.accuracy.test), _change(network, "test")),
@@ -199,16 +203,16 @@ def _change(network: Network, split: str) -> str:
     return f"{value - dense:+.2f} points".replace("-", "−")
 
 
-def _drawn_for(network: Network) -> str:
+def _origin(network: Network, several: bool) -> str:
+    """What it was drawn for, and where it ran if the page shows several places."""
     ticket = network.ticket
-    if ticket is None:
-        return ""
-    price = "latency" if ticket.price == "latency" else "MACs"
-    return ", ".join(
-        part
-        for part in (f"priced by {price}", ticket.budget_text and f"≤ {spaced(ticket.budget_text)}")
-        if part
+    price = "latency" if ticket and ticket.price == "latency" else "MACs"
+    parts = (
+        f"priced by {price}" if ticket else "",
+        f"≤ {spaced(ticket.budget_text)}" if ticket and ticket.budget_text else "",
+        place(network.run) if several else "",
     )
+    return ", ".join(part for part in parts if part)
 
 
 def _latency_cell(network: Network) -> Cell:

@@ -9,7 +9,8 @@ from typing import Any
 
 from hwtickets.budgets import format_amount
 from hwtickets.report.networks import Network
-from hwtickets.report.schema import BudgetResult, Document, Ratio, Run, Task, Ticket
+from hwtickets.report.schema import BudgetResult, Document, Run, Task, Ticket, Verification
+from hwtickets.report.schema_parts import Ratio
 
 NOT_MEASURED = "not measured"
 _MEASURED_HINT = (
@@ -19,6 +20,15 @@ _MEASURED_HINT = (
 _PREDICTED_HINT = (
     "Predicted latencies come from the latency table, with its expected error; no device showed them."
 )
+#: How the decisions of each task are counted, and shown.
+_AGREEMENTS = {
+    "top1_agreement": "{:.2%} of first classes",
+    "pixel_agreement": "{:.2%} of pixels",
+    "miou_agreement": "mIoU {:.4f}",
+    "joint_agreement": "{:.2%} of joints",
+    "keypoint_shift_px": "joints {:.3f} px off",
+    "agreement": "{:.2%}",
+}
 _TEST_HINT = "Test: with the difference to the dense network."
 
 
@@ -30,6 +40,18 @@ def amount(metric: str, value: float | None) -> str:
 def quality(task: Task, value: float | None) -> str:
     """A value of the task's metric: "88.70 %"."""
     return NOT_MEASURED if value is None else f"{value:.2f} {task.metric_unit}".rstrip()
+
+
+def place(run: Run) -> str:
+    """Device, runtime and precision."""
+    return f"{run.device.name} · {run.device.runtime} · {run.device.precision}"
+
+
+def alike(check: Verification) -> str:
+    """What an exported network decides as PyTorch does, in the task's words."""
+    figures = {"top1_agreement": check.top1_agreement, **(check.model_extra or {})}
+    known = [(text, figures.get(key)) for key, text in _AGREEMENTS.items()]
+    return ", ".join(text.format(value) for text, value in known if value is not None) or NOT_MEASURED
 
 
 def share(ratio: Ratio | None) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from hwtickets.runtimes.onnxruntime import Array, load
-from hwtickets.runtimes.profiling import NodeTime, node_times
+from hwtickets.runtimes.onnxruntime import Array
+from hwtickets.runtimes.profiling import NodeTime
 from hwtickets.runtimes.timing import Timing, time_interleaved
 
 if TYPE_CHECKING:
     from hwtickets.power import EnergyPerRun, PowerMeter
+    from hwtickets.runtimes.runtime import Runtime
 
 #: A serialized ONNX model, or the file that holds one.
 Model = bytes | Path
@@ -44,7 +45,11 @@ class Bench(Protocol):
         """
 
     def node_times(self, model: Model, inputs: Mapping[str, Array], runs: int = 200) -> dict[str, NodeTime]:
-        """Times of the operators that the runtime executes; see `hwtickets.runtimes.node_times`."""
+        """Times of the operators that the runtime executes; see `hwtickets.runtimes.node_times`.
+
+        Raises:
+            NoProfileError: The runtime does not tell.
+        """
 
     def run(self, model: Model, batches: Iterable[Mapping[str, Array]]) -> list[list[Array]]:
         """All outputs for each set of inputs."""
@@ -78,21 +83,21 @@ class MeteredBench(Protocol):
 
 
 class LocalBench:
-    """ONNX Runtime in this process.
+    """A runtime in this process.
 
     Attributes:
         boards: One.
 
     Args:
         fingerprint: Of this machine.
-        threads: Threads to compute with.
+        runtime: What computes.
     """
 
     boards = 1
 
-    def __init__(self, fingerprint: Mapping[str, str], threads: int) -> None:
+    def __init__(self, fingerprint: Mapping[str, str], runtime: Runtime) -> None:
         self.fingerprint = fingerprint
-        self._threads = threads
+        self._runtime = runtime
         self._meter: PowerMeter | None = None
 
     def time(
@@ -104,16 +109,16 @@ class LocalBench:
         seconds: float | None = None,
     ) -> dict[str, Timing]:
         """Times models side by side; see `time_interleaved` for the arguments."""
-        sessions = {name: load(model, self._threads) for name, model in models.items()}
+        sessions = {name: self._runtime.load(model) for name, model in models.items()}
         return time_interleaved(sessions, inputs, runs, warmup, seconds)
 
     def node_times(self, model: Model, inputs: Mapping[str, Array], runs: int = 200) -> dict[str, NodeTime]:
-        """Times of the operators that the runtime executes; see `hwtickets.runtimes.node_times`."""
-        return node_times(model, inputs, runs, self._threads)
+        """Times of the operators that the runtime executes; see `Runtime.node_times`."""
+        return self._runtime.node_times(model, inputs, runs)
 
     def run(self, model: Model, batches: Iterable[Mapping[str, Array]]) -> list[list[Array]]:
         """All outputs for each set of inputs."""
-        session = load(model, self._threads)
+        session = self._runtime.load(model)
         return [session.run(inputs) for inputs in batches]
 
     def sensor(self) -> str:
@@ -124,14 +129,14 @@ class LocalBench:
         """Energy of one inference; see `energy_per_run`."""
         from hwtickets.power import energy_per_run
 
-        meter, session = self._found_meter(), load(model, self._threads)
-        return energy_per_run(lambda: session.run(inputs), meter)
+        meter, run = self._found_meter(), self._runtime.load(model).timer(inputs)
+        return energy_per_run(run, meter)
 
     def _found_meter(self) -> PowerMeter:
         from hwtickets.power import find_meter
 
-        # ONNX Runtime computes on the CPU here: what a discrete GPU takes says nothing.
-        self._meter = self._meter or find_meter("this machine", gpu=False)
+        # What a discrete GPU takes says nothing of a network on the CPU.
+        self._meter = self._meter or find_meter("this machine", gpu=self._runtime.gpu)
         return self._meter
 
     def close(self) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from hwtickets.errors import HwticketsError
+from hwtickets.runtimes.clocks import Timer, cpu_clock, timed
+
+if TYPE_CHECKING:
+    from hwtickets.runtimes.profiling import NodeTime
 
 Array = NDArray[Any]
 
+#: What computes where nothing else is asked for.
+CPU = ("CPUExecutionProvider",)
 _ERRORS_ONLY = 3
 
 
@@ -22,18 +28,24 @@ class Session:
 
     Attributes:
         threads: Threads that the network computes with.
+        clock: What its times are of.
         input_names: Names of the inputs, in order.
     """
 
     def __init__(self, session: ort.InferenceSession, threads: int) -> None:
         self._session = session
         self.threads = threads
+        self.clock = cpu_clock(threads)
         self.input_names: list[str] = [entry.name for entry in session.get_inputs()]
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:
         """All outputs for one set of inputs."""
         outputs: list[Array] = self._session.run(None, inputs)
         return outputs
+
+    def timer(self, inputs: Mapping[str, Array]) -> Timer:
+        """A timer of runs on these inputs."""
+        return timed(lambda: self._session.run(None, inputs), self.clock)
 
     def random_inputs(self, seed: int = 0) -> dict[str, Array]:
         """Standard normal fp32 inputs of the network's shapes; a free dimension becomes 1."""
@@ -45,6 +57,29 @@ class Session:
             )
             for name, shape in shapes.items()
         }
+
+
+class OnnxRuntime:
+    """ONNX Runtime on this machine's CPU, in the precision that the graph has; see `Runtime`.
+
+    Args:
+        threads: Threads to compute with.
+    """
+
+    gpu = False
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+
+    def load(self, model: bytes | Path) -> Session:
+        """Builds a network and gets it ready to run."""
+        return load(model, self._threads)
+
+    def node_times(self, model: bytes | Path, inputs: Mapping[str, Array], runs: int) -> dict[str, NodeTime]:
+        """Times of the operators that are executed; see `hwtickets.runtimes.node_times`."""
+        from hwtickets.runtimes.profiling import node_times
+
+        return node_times(model, inputs, runs, self._threads)
 
 
 def load(model: bytes | Path, threads: int = 1) -> Session:
@@ -72,14 +107,22 @@ def session_options(threads: int) -> ort.SessionOptions:
     return options
 
 
-def create_session(model: bytes | Path, options: ort.SessionOptions) -> ort.InferenceSession:
-    """A bare session of the runtime; see `load` for the errors."""
+def create_session(
+    model: bytes | Path, options: ort.SessionOptions, providers: Sequence[Any] = CPU
+) -> ort.InferenceSession:
+    """A bare session of the runtime; see `load` for the errors.
+
+    Args:
+        model: A serialized ONNX model, or the file that holds one.
+        options: Of the session.
+        providers: What computes, the preferred first: names, or names with their options.
+    """
     name = str(model) if isinstance(model, Path) else "the given model"
     if isinstance(model, Path) and not model.is_file():
         raise HwticketsError(f"there is no model at {model}")
     source = str(model) if isinstance(model, Path) else model
     try:
-        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(source, options, providers=list(providers))
     except Exception as error:  # The runtime's exceptions share no base class below Exception.
         reason = str(error).split("\n")[0]
         raise HwticketsError(f"ONNX Runtime cannot load {name}: {reason}; export it again") from error

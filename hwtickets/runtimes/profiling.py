@@ -6,12 +6,12 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hwtickets.files import read_json
-from hwtickets.runtimes.onnxruntime import Array, create_session, session_options
+from hwtickets.runtimes.onnxruntime import CPU, Array, create_session, session_options
 
 _SUFFIX = "_kernel_time"
 #: Runs that do not count.
@@ -25,14 +25,20 @@ class NodeTime(NamedTuple):
     Attributes:
         op_type: What the runtime executed, e.g. "Conv".
         mean_ms: Trimmed mean over the runs.
+        kernel: What the runtime calls its implementation, e.g. TensorRT's tactic; "" where it does not tell.
     """
 
     op_type: str
     mean_ms: float
+    kernel: str = ""
 
 
 def node_times(
-    model: bytes | Path, inputs: Mapping[str, Array], runs: int = 200, threads: int = 1
+    model: bytes | Path,
+    inputs: Mapping[str, Array],
+    runs: int = 200,
+    threads: int = 1,
+    providers: Sequence[Any] = CPU,
 ) -> dict[str, NodeTime]:
     """Times of the nodes that the runtime executes, after its own fusions.
 
@@ -45,6 +51,7 @@ def node_times(
         runs: Runs that count, after 20 that do not. The profile knows whole microseconds only, so short
             nodes need many runs.
         threads: Threads to compute with.
+        providers: What computes; see `create_session`.
 
     Returns:
         Times by node name, in order of execution. Fusion renames nodes: `original_name` finds the name given
@@ -54,7 +61,7 @@ def node_times(
         options = session_options(threads)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
-        session = create_session(model, options)
+        session = create_session(model, options, providers)
         for _ in range(WARMUP_RUNS + runs):
             session.run(None, inputs)
         events = read_json(Path(session.end_profiling()), "profile of the runtime")
@@ -69,8 +76,8 @@ def node_times(
 
 
 def original_name(node: str) -> str:
-    """The name of a node, or of its output, before the runtime's layout change renamed it."""
-    return re.sub(r"(_nchwc|_token_\d+)+$", "", node)
+    """The name of a node, or of its output, before the runtime's changes of layout and type renamed it."""
+    return re.sub(r"(_nchwc|_token_\d+)+$", "", node.removeprefix("InsertedPrecisionFreeCast_"))
 
 
 def trimmed(times_us: Sequence[float]) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hwtickets.runtimes.clocks import Timer
 from hwtickets.runtimes.onnxruntime import Array
 
 #: Timed runs of one network in a row. The first run after another network finds its data evicted from the
@@ -20,12 +22,19 @@ _BOOTSTRAP_DRAWS = 1000
 
 
 class Runnable(Protocol):
-    """Anything that can be timed; `hwtickets.runtimes.Session` is one."""
+    """Anything that can be run and timed; `hwtickets.runtimes.Session` is one.
 
-    threads: int
+    Attributes:
+        clock: What its times are of; see `hwtickets.runtimes.clocks`.
+    """
+
+    clock: str
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """Computes once."""
+        """All outputs for one set of inputs."""
+
+    def timer(self, inputs: Mapping[str, Array]) -> Timer:
+        """A timer of runs on inputs that are in place already, e.g. in the memory of a GPU."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class Timing:
 
     Attributes:
         samples_ms: One entry a timed run, in order.
-        clock: "thread CPU time", "wall clock", "CUDA events" or "trtexec".
+        clock: "thread CPU time", "wall clock", "CUDA events" or "GPU time (trtexec)".
         discarded: Runs that were thrown away because the device throttled.
         clocks_mhz: Of a board before and after, by unit ("cpu", "gpu", ...); empty where it does not tell.
     """
@@ -94,8 +103,9 @@ def time_interleaved(
     """Times networks side by side, so that changes of the machine's speed meet all of them alike.
 
     The networks take turns, in alternating order; in its turn a network runs once untimed and then five
-    times timed. With one thread the clock is the thread's CPU time, which other programs hardly disturb;
-    otherwise wall time.
+    times timed. On one thread of the CPU the clock is the thread's CPU time, which other programs hardly
+    disturb; on a GPU it is the GPU's own, where it can be had; otherwise wall time. Networks of several
+    runtimes may take turns with one another.
 
     Args:
         sessions: Networks by name.
@@ -107,21 +117,19 @@ def time_interleaved(
     Returns:
         Timings by name; sample i of one network and sample i of another were taken close to one another.
     """
-    single = all(session.threads == 1 for session in sessions.values())
-    clock: Callable[[], int] = time.thread_time_ns if single else time.perf_counter_ns
+    timers = {name: session.timer(inputs) for name, session in sessions.items()}
     samples_ms: dict[str, list[float]] = {name: [] for name in sessions}
     begin_s = time.perf_counter()
-    for session in sessions.values():
+    for timer in timers.values():
         for _ in range(warmup):
-            session.run(inputs)
+            timer()
     for turn in range(max(_FEWEST_ROUNDS, -(-runs // _BURST))):
         if seconds is not None and turn >= _FEWEST_ROUNDS and time.perf_counter() - begin_s > seconds:
             break
         names = list(sessions) if turn % 2 else list(reversed(list(sessions)))
         for name in names:
-            samples_ms[name] += _burst(sessions[name].run, inputs, clock)
-    label = "thread CPU time" if single else "wall clock"
-    return {name: Timing(samples, label) for name, samples in samples_ms.items()}
+            samples_ms[name] += _burst(timers[name])
+    return {name: Timing(samples_ms[name], session.clock) for name, session in sessions.items()}
 
 
 def paired_ratio(one: Timing, other: Timing) -> tuple[float, float, float]:
@@ -130,22 +138,27 @@ def paired_ratio(one: Timing, other: Timing) -> tuple[float, float, float]:
     Both must come from one call of `time_interleaved`. The interval is a bootstrap over turns, because the
     runs of one turn are alike.
     """
-    ratios = np.array(one.samples_ms) / np.array(other.samples_ms)
-    turns = ratios[: len(ratios) // _BURST * _BURST].reshape(-1, _BURST)
+    return _median_and_interval(np.array(one.samples_ms) / np.array(other.samples_ms))
+
+
+def median_ms(timing: Timing) -> tuple[float, float, float]:
+    """The median of a timing of `time_interleaved` and its 95 % interval, as of `paired_ratio`.
+
+    It holds for the machine as it was in these minutes: from one process to another the medians of one
+    network differ by more.
+    """
+    return _median_and_interval(np.array(timing.samples_ms))
+
+
+def _median_and_interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    turns = values[: len(values) // _BURST * _BURST].reshape(-1, _BURST)
     random = np.random.default_rng(0)
     picks = random.integers(0, len(turns), (_BOOTSTRAP_DRAWS, len(turns)))
     medians = np.median(turns[picks].reshape(_BOOTSTRAP_DRAWS, -1), axis=1)
     low, high = np.percentile(medians, [2.5, 97.5])
-    return float(np.median(ratios)), float(low), float(high)
+    return float(np.median(values)), float(low), float(high)
 
 
-def _burst(
-    run: Callable[[Mapping[str, Array]], list[Array]], inputs: Mapping[str, Array], clock: Callable[[], int]
-) -> list[float]:
-    run(inputs)
-    samples_ms = []
-    for _ in range(_BURST):
-        begin_ns = clock()
-        run(inputs)
-        samples_ms.append((clock() - begin_ns) / 1e6)
-    return samples_ms
+def _burst(timer: Timer) -> list[float]:
+    timer()
+    return [timer() for _ in range(_BURST)]

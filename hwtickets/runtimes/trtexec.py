@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hwtickets.errors import DeviceError
+from hwtickets.errors import DeviceError, UsageError
+from hwtickets.runtimes.tensorrt_record import EngineSettings, plain_version
 
 #: Small networks are bound by launching kernels, a sleeping wait adds its own time, a network's inputs are on
 #: the device already, and the profiler slows down what it watches. From 11 on, all four are the default and
@@ -56,26 +57,38 @@ class Offered:
         return name in self.options and "[Deprecated]" not in self.options[name]
 
 
-def build_arguments(offered: Offered, precision: str) -> list[str]:
+def build_arguments(offered: Offered, settings: EngineSettings) -> list[str]:
     """Arguments that build an engine and do no more.
 
     Args:
         offered: By the trtexec that will run.
-        precision: Of the model. Where networks can be strongly typed, it is the graph's own and no flag is
-            needed.
+        settings: What is asked of the builder. Where networks can be strongly typed, the precision is the
+            graph's own and no flag is needed.
 
     Returns:
-        With the placeholders {model}, {plan} and {timing_cache} for paths.
+        With the placeholders {model}, {plan}, {timing_cache} and {out:layers} for paths.
+
+    Raises:
+        UsageError: This version has no such precision.
     """
-    flags = ["stronglyTyped"] if "stronglyTyped" in offered.options else _PRECISION_FLAGS[precision]
+    pool = [] if settings.workspace_mb is None else [f"memPoolSize=workspace:{settings.workspace_mb}"]
     return [
         "--onnx={model}",
         "--saveEngine={plan}",
         "--timingCacheFile={timing_cache}",
         "--profilingVerbosity=detailed",
+        "--exportLayerInfo={out:layers}",
         "--skipInference" if offered.has("skipInference") else "--buildOnly",
-        *_flags(offered, flags),
+        *_flags(offered, _precision_flags(offered, settings.precision)),
+        *_flags(offered, ["sparsity=enable"] if settings.sparse else []),
+        *_flags(offered, ["useDLACore=0", "allowGPUFallback"] if settings.dla else []),
+        *_flags(offered, pool),
     ]
+
+
+def flags_set(arguments: Sequence[str]) -> list[str]:
+    """TensorRT's own names of the flags that arguments of trtexec set."""
+    return [flag for argument, flag in _FLAG_NAMES.items() if argument in arguments]
 
 
 def timing_arguments(offered: Offered, iterations: int) -> list[str]:
@@ -127,8 +140,29 @@ def described(offered: Offered) -> str:
     )
 
 
+def strongly_typed(offered: Offered) -> bool:
+    """Whether networks take their precisions from the graph."""
+    return "stronglyTyped" in offered.options
+
+
+#: What a network that is not strongly typed is allowed besides fp32.
 _PRECISION_FLAGS: Mapping[str, list[str]] = {"fp32": [], "fp16": ["fp16"], "int8": ["int8", "fp16"]}
+_FLAG_NAMES = {
+    "--sparsity=enable": "SPARSE_WEIGHTS",
+    "--fp16": "FP16",
+    "--int8": "INT8",
+    "--allowGPUFallback": "GPU_FALLBACK",
+}
 
 
-def _flags(offered: Offered, names: Sequence[str]) -> list[str]:
-    return [f"--{name}" for name in names if offered.has(name)]
+def _precision_flags(offered: Offered, precision: str) -> list[str]:
+    if strongly_typed(offered):
+        return ["stronglyTyped"]
+    if precision not in _PRECISION_FLAGS:
+        version, known = plain_version(offered.version), ", ".join(_PRECISION_FLAGS)
+        raise UsageError(f"TensorRT {version} has no {precision}; it has {known}")
+    return _PRECISION_FLAGS[precision]
+
+
+def _flags(offered: Offered, arguments: Sequence[str]) -> list[str]:
+    return [f"--{argument}" for argument in arguments if offered.has(argument.partition("=")[0])]

@@ -1,4 +1,4 @@
-"""What trtexec writes: samples, layers, values and its own account, in the forms of 8.5, 10 and 11."""
+"""What trtexec writes: samples, times of layers, values and its own account, as 8.5, 10 and 11 do."""
 
 from __future__ import annotations
 
@@ -6,26 +6,17 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from hwtickets.errors import DeviceError
 from hwtickets.runtimes.onnxruntime import Array
 from hwtickets.runtimes.profiling import NodeTime
+from hwtickets.runtimes.tensorrt_forms import refusal_in
+from hwtickets.runtimes.tensorrt_layers import by_first_node, engine_layers
 
-
-class Layer(NamedTuple):
-    """A layer of an engine.
-
-    Attributes:
-        kind: What TensorRT calls it, e.g. "Convolution"; "" where it does not tell.
-        nodes: Names of the ONNX nodes that it does the work of, the first first; empty for layers that
-            TensorRT put in.
-    """
-
-    kind: str
-    nodes: list[str]
+_MOST_NOTES = 60
 
 
 def sample_times_ms(text: str) -> list[float]:
@@ -47,30 +38,6 @@ def layer_times_ms(text: str) -> dict[str, float]:
     return {str(entry["name"]): _number(entry, "averageMs", "profile") for entry in entries}
 
 
-def layers(text: str) -> dict[str, Layer]:
-    """Every layer by name, from the file of --exportLayerInfo.
-
-    An engine that was built without details has names only.
-
-    Raises:
-        DeviceError: The file has another form.
-    """
-    known = _json(text, "layers")
-    found = known.get("Layers") if isinstance(known, dict) else None
-    if not isinstance(found, list):
-        raise _damaged("layers", "there is no list 'Layers'")
-    entries = [{"Name": entry} if isinstance(entry, str) else entry for entry in found]
-    if not all(isinstance(entry, dict) and "Name" in entry for entry in entries):
-        raise _damaged("layers", "a layer has no name")
-    return {
-        str(entry["Name"]): Layer(
-            str(entry.get("ParameterType", entry.get("LayerType", ""))),
-            _onnx_nodes(str(entry.get("Metadata", ""))) or nodes_in_name(str(entry["Name"])),
-        )
-        for entry in entries
-    }
-
-
 def node_times(profile: str, layer_info: str) -> dict[str, NodeTime]:
     """Times by the first ONNX node of every layer; layers that TensorRT put in keep their own names.
 
@@ -78,31 +45,7 @@ def node_times(profile: str, layer_info: str) -> dict[str, NodeTime]:
         profile: File of --exportProfile.
         layer_info: File of --exportLayerInfo.
     """
-    return by_first_node(layer_times_ms(profile), layers(layer_info))
-
-
-def by_first_node(times_ms: Mapping[str, float], known: Mapping[str, Layer]) -> dict[str, NodeTime]:
-    """Times of layers under the names of their first ONNX nodes, in order.
-
-    Args:
-        times_ms: By layer.
-        known: What is known of layers besides their names; may be empty.
-    """
-    found: dict[str, NodeTime] = {}
-    for name, time_ms in times_ms.items():
-        layer = known.get(name, Layer("", nodes_in_name(name)))
-        key = layer.nodes[0] if layer.nodes else name
-        before = found.get(key, NodeTime(layer.kind, 0.0))
-        found[key] = NodeTime(before.op_type, before.mean_ms + time_ms)
-    return found
-
-
-def nodes_in_name(layer: str) -> list[str]:
-    """ONNX nodes that a layer's name is made of, e.g. "a + PWN(b) || c"; none for a change of layout."""
-    if layer.startswith(("Reformatting CopyNode", "{ForeignNode", "__myl")):
-        return []
-    parts = (part.strip() for part in re.split(r" \+ | \|\| |, ", re.sub(r"\bPWN\(|\)", "", layer)))
-    return [part for part in parts if part]
+    return by_first_node(layer_times_ms(profile), engine_layers(layer_info))
 
 
 def outputs(text: str) -> list[Array]:
@@ -140,14 +83,19 @@ def failure(printed: str) -> str | None:
     """Why trtexec failed, or None if it says that it passed."""
     if "&&&& PASSED" in printed:
         return None
+    refused = refusal_in(printed)
+    if refused is not None:
+        return refused
     errors = re.findall(r"\[E\] (?:\[TRT\] )?(.*)$", printed, re.MULTILINE)
     lines = [line for line in printed.splitlines() if line.strip()]
     reason: str = next(iter(errors), lines[-1] if lines else "it printed nothing")
     return reason.strip()
 
 
-def _onnx_nodes(metadata: str) -> list[str]:
-    return re.findall(r"\[ONNX Layer: ([^\]]+)\]", metadata)
+def notes(printed: str) -> list[str]:
+    """Warnings, and what the builder says of sparse weights."""
+    lines = re.findall(r"\[([IW])\] (?:\[TRT\] )?(.*)$", printed, re.MULTILINE)
+    return [text.strip() for kind, text in lines if kind == "W" or "(Sparsity)" in text][:_MOST_NOTES]
 
 
 def _entries(text: str, what: str) -> list[dict[str, Any]]:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hwtickets.deploy.bundle import write_bundle
+from hwtickets.deploy.deployable import deployable
+from hwtickets.deploy.onnx_export import export_onnx, write_onnx
 from hwtickets.deploy.samples import Samples
 from hwtickets.space.slicing import resize
 from hwtickets.space.space import SearchSpace
@@ -38,4 +42,23 @@ def ticket_folder(
     }
     Ticket(architecture, model.state_dict(), facts, {"seed": 0}).save(folder)
     Samples.of(tiny_task).save(folder / "samples.npz")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exact(ticket_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The network of the ticket as it is written to a bundle, in fp32."""
+    ticket = Ticket.load(ticket_folder)
+    network = deployable(ticket.module(), ticket.architecture.forms)
+    path = tmp_path_factory.mktemp("exact") / "model.onnx"
+    write_onnx(export_onnx(network, ticket.architecture.input_shape), path, {})
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def run_folder(ticket_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ticket and its bundle side by side, as a search leaves them; not to be changed."""
+    folder = tmp_path_factory.mktemp("run")
+    shutil.copytree(ticket_folder, folder / "ticket")
+    write_bundle(folder / "ticket", folder / "bundle")
     return folder

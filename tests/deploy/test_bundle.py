@@ -1,22 +1,22 @@
 from __future__ import annotations
 
 import json
-import os
+import resource
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from PIL import Image
 
 from hwtickets import api
 from hwtickets.cli.main import run
 from hwtickets.deploy.bundle import read_bundle, write_bundle
-from hwtickets.deploy.check import OVERHEAD, block_times, verify_bundle
+from hwtickets.deploy.check import block_times, verify_bundle
+from hwtickets.deploy.layers import OVERHEAD
 from hwtickets.deploy.onnx_export import OPSET, block_of
 from hwtickets.devices import get_device, open_bench
 from hwtickets.errors import HwticketsError, NumericsError, UsageError
@@ -102,7 +102,7 @@ def test_the_parts_of_the_latency_sum_to_it(exported: Path) -> None:
 
 def test_a_bundle_is_verified_on_its_samples(bundle: Path) -> None:
     numerics, accuracy = verify_bundle(read_bundle(bundle), open_bench(get_device("cpu")))
-    assert numerics.ok and numerics.max_rel_error < 1e-5 and numerics.top1_agreement == 1.0
+    assert numerics.ok and numerics.max_rel_error < 1e-5 and numerics.agreement == {"top1_agreement": 1.0}
     assert numerics.images == 20
     assert 0 <= accuracy <= 100
     assert verify_bundle(read_bundle(bundle), open_bench(get_device("cpu")), images=5)[0].images == 5
@@ -139,20 +139,24 @@ def _no_model(bundle: Path) -> str:
 
 
 def _damage_samples(bundle: Path) -> str:
-    data = (bundle / "samples.npz").read_bytes()
-    (bundle / "samples.npz").write_bytes(data[: len(data) // 2])
-    return "samples.npz"
+    data = (bundle / "samples" / "inputs.npy").read_bytes()
+    (bundle / "samples" / "inputs.npy").write_bytes(data[: len(data) // 2])
+    return "inputs.npy"
 
 
 def _no_expected(bundle: Path) -> str:
-    np.savez(bundle / "samples.npz", inputs=np.zeros((1, 1, 12, 12)), targets=np.zeros(1))
-    return "samples.npz"
+    (bundle / "samples" / "expected.npy").unlink()
+    return "expected.npy"
+
+
+def _other_expected(bundle: Path) -> str:
+    np.save(bundle / "samples" / "expected.npy", np.zeros((1, 10), dtype=np.float32))
+    return "samples"
 
 
 def _pickled_samples(bundle: Path) -> str:
-    values = np.array([{}], dtype=object)
-    np.savez(bundle / "samples.npz", inputs=values, targets=values, expected=values)
-    return "samples.npz"
+    np.save(bundle / "samples" / "inputs.npy", np.array([{}], dtype=object))
+    return "inputs.npy"
 
 
 def _no_bundle(bundle: Path) -> str:
@@ -175,6 +179,7 @@ def _no_precision(bundle: Path) -> str:
         _no_model,
         _damage_samples,
         _no_expected,
+        _other_expected,
         _pickled_samples,
         _no_bundle,
         _no_precision,
@@ -208,38 +213,69 @@ def test_exporting_again_replaces_the_bundle(ticket_folder: Path, bundle: Path) 
     assert verify_bundle(read_bundle(bundle), open_bench(get_device("cpu")))[0].ok
 
 
-# Refuses the packages that the board does not have, then runs the runner as a program.
-_WITHOUT_TORCH = """
-import runpy, sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "hwtickets", "torchvision"):
-            raise ImportError(name)
-sys.meta_path.insert(0, Refuse())
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+def test_a_bundle_with_samples_in_one_file_is_read(bundle: Path) -> None:
+    read = read_bundle(bundle)
+    shutil.rmtree(bundle / "samples")
+    read.samples.save(bundle / "samples.npz", expected=read.expected)
+    again = read_bundle(bundle)
+    np.testing.assert_array_equal(again.samples.inputs, read.samples.inputs)
+    np.testing.assert_array_equal(again.expected, read.expected)
 
 
-def test_the_runner_classifies_an_image_without_torch(
-    ticket_folder: Path, bundle: Path, tiny_task: Task, tmp_path: Path
+def test_a_full_disk_leaves_the_earlier_bundle(ticket_folder: Path, bundle: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+    with _room_for(10_000), pytest.raises(HwticketsError) as caught:
+        write_bundle(ticket_folder, bundle)
+    assert str(caught.value).startswith(f"cannot write {bundle}") and "\n" not in str(caught.value)
+    assert {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()} == before
+    with _room_for(10_000), pytest.raises(HwticketsError):
+        write_bundle(ticket_folder, tmp_path / "new" / "bundle")
+    assert list((tmp_path / "new").iterdir()) == [], "nothing half-written"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@contextmanager
+def _room_for(size_bytes: int) -> Iterator[None]:
+    """Files cannot grow beyond a size: to a program, a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("place", ["taken", "taken/bundle"])
+def test_a_place_that_cannot_be_written_is_one_line(ticket_folder: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "taken").write_text("x")
+    with pytest.raises(HwticketsError, match=rf"^cannot write {tmp_path / place}: [^\n]*$"):
+        write_bundle(ticket_folder, tmp_path / place)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_bundle_for_another_runtime_takes_the_place_of_the_runners(
+    ticket_folder: Path, bundle: Path
 ) -> None:
-    bundle.rename(tmp_path / "board")
-    board = tmp_path / "board"
-    pixels = tiny_task.dataset.test.batch(torch.tensor([0]))[0, 0].numpy()  # type: ignore[attr-defined]
-    Image.fromarray(pixels).save(board / "shoe.png")
-    done = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_TORCH, "run.py", "--top", "10", "shoe.png"],
-        cwd=board,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": ""},
+    write_bundle(ticket_folder, bundle, runtime="trtexec")
+    assert read_bundle(bundle).facts["kit"] == "tensorrt"
+    assert "TensorRT" in (bundle / "README.md").read_text() and (bundle / "hwt_engine.py").is_file()
+    (bundle / "model.engine").write_bytes(b"of the old model")
+    (bundle / "mine.txt").write_text("x")
+    write_bundle(ticket_folder, bundle)
+    assert "ONNX Runtime" in (bundle / "README.md").read_text()
+    assert not (bundle / "hwt_engine.py").exists() and not (bundle / "model.engine").exists()
+    assert (bundle / "mine.txt").is_file()
+
+
+def test_only_the_runner_of_the_task_travels(exported: Path) -> None:
+    assert {path.name for path in exported.glob("*.py")} == {
+        *("run.py", "network.py", "pictures.py", "classification.py"),
+    }
+    facts = read_bundle(exported).facts
+    assert (exported / "labels.txt").read_text().splitlines() == facts["classes"]
+    plain = dict(line.split(" ", 1) for line in (exported / "model.txt").read_text().splitlines())
+    assert (plain["task"], plain["input_shape"], plain["output_shape"]) == (
+        *("classification", "1 1 12 12", "1 10"),
     )
-    assert done.returncode == 0, done.stderr
-    x, _ = next(tiny_task.test_batches(1))
-    with torch.no_grad():
-        chances = Ticket.load(ticket_folder).module()(x)[0].softmax(0)
-    order = chances.argsort(descending=True)
-    expected = ", ".join(f"{tiny_task.classes[i]} {100 * chances[i]:.1f} %" for i in order)
-    assert done.stdout.strip() == f"shoe.png: {expected}"
+    assert [float(text) for text in plain["mean"].split()] == facts["preprocessing"]["mean"]
+    assert float(plain["tolerance"]) == facts["tolerance"] == 1e-4

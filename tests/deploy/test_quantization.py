@@ -8,7 +8,7 @@ import pytest
 
 from hwtickets import api
 from hwtickets.cli.main import run
-from hwtickets.deploy.bundle import read_bundle, write_bundle
+from hwtickets.deploy.bundle import read_bundle
 from hwtickets.deploy.quantization import TENSORRT, X86, Quantizer, recipe_for
 from hwtickets.deploy.sensitivity import quantize_within
 from hwtickets.errors import HwticketsError, NumericsError, UsageError
@@ -16,11 +16,6 @@ from hwtickets.progress import Progress
 from hwtickets.runtimes import load
 
 QUIET = Progress(quiet=True)
-
-
-@pytest.fixture(scope="module")
-def exact(ticket_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return (write_bundle(ticket_folder, tmp_path_factory.mktemp("exact")) / "model.onnx").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +91,26 @@ def test_a_network_that_bears_no_int8_is_refused(
         quantize_within(quantizer, lambda model: -_in_int8(model), 0.0, exact, images[:4])
 
 
-@pytest.mark.parametrize(("count", "fault"), [(0, "is empty"), (3, "is constant")])
-def test_a_calibration_set_that_says_nothing(exact: bytes, count: int, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("images", "fault"),
+    [
+        (np.zeros((0, 1, 12, 12), np.float32), "is empty"),
+        (np.full((3, 1, 12, 12), 0.5, np.float32), "is constant"),
+        (np.full((3, 1, 12, 12), np.nan, np.float32), "holds values that are not numbers"),
+    ],
+)
+def test_a_calibration_set_that_says_nothing(exact: bytes, images: np.ndarray, fault: str) -> None:
     with pytest.raises(HwticketsError, match=f"the calibration set {fault}"):
-        Quantizer(exact, X86, np.full((count, 1, 12, 12), 0.5, np.float32))
+        Quantizer(exact, X86, images)
+
+
+def test_a_network_from_elsewhere_is_not_quantized(exact: bytes, images: np.ndarray) -> None:
+    foreign = onnx.load_model_from_string(exact)
+    foreign.graph.input[0].name = foreign.graph.node[0].input[0] = "data"
+    with pytest.raises(HwticketsError, match=r"not a network that hwtickets wrote: its inputs are data and"):
+        Quantizer(foreign.SerializeToString(), X86, images)
+    with pytest.raises(HwticketsError, match=r"is damaged or not ONNX"):
+        Quantizer(exact[: len(exact) // 2], X86, images)
 
 
 def test_an_int8_bundle_is_exported_verified_and_timed(

@@ -13,7 +13,7 @@ from hwtickets.devices import fingerprint, get_device
 from hwtickets.devices.several import REFERENCE, SeveralBoards, open_boards
 from hwtickets.errors import DeviceError, UsageError
 from hwtickets.runtimes.bench import LocalBench, Model
-from hwtickets.runtimes.onnxruntime import Array
+from hwtickets.runtimes.onnxruntime import Array, OnnxRuntime
 from hwtickets.runtimes.timing import Timing
 from hwtickets.space.operators import GraphBuilder
 from hwtickets.tables.skeleton import random_inputs, skeleton_model
@@ -23,7 +23,7 @@ class SteadyBench(LocalBench):
     """A board on which every model takes a known time, so that what is added up can be checked."""
 
     def __init__(self, slowness: float) -> None:
-        super().__init__(fingerprint(get_device("cpu")), threads=1)
+        super().__init__(fingerprint(get_device("cpu")), OnnxRuntime(1))
         self.slowness = slowness
         self.seen: list[str] = []
 

@@ -87,11 +87,13 @@ def talk(tmp_path: Path) -> Iterator[Talk]:
         talk.end()
 
 
-def test_it_is_python_3_8_and_the_standard_library() -> None:
-    tree = ast.parse(AGENT.read_text(), feature_version=(3, 8))
+@pytest.mark.parametrize("path", sorted(AGENT.parent.glob("*.py")), ids=lambda path: path.stem)
+def test_it_is_python_3_8_and_the_standard_library(path: Path) -> None:
+    tree = ast.parse(path.read_text(), feature_version=(3, 8))
     names = [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
     names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert {name.partition(".")[0] for name in names} - OF_THE_BOARD <= set(sys.stdlib_module_names)
+    own = {path.stem for path in AGENT.parent.glob("*.py")}
+    assert {name.partition(".")[0] for name in names} - OF_THE_BOARD - own <= set(sys.stdlib_module_names)
 
 
 def test_it_says_hello_and_ends_with_its_input(talk: Talk) -> None:

@@ -10,6 +10,7 @@ from hwtickets.power import NoMeterError
 from hwtickets.power import find as finding
 from hwtickets.power.ina3221 import Ina3221Meter
 from hwtickets.runtimes import LocalBench
+from hwtickets.runtimes.onnxruntime import OnnxRuntime
 from hwtickets.space.operators import GraphBuilder
 from hwtickets.tables.skeleton import random_inputs, skeleton_model
 
@@ -26,7 +27,7 @@ def test_a_local_bench_is_measured_with_the_sensor_of_this_machine(
 ) -> None:
     meter = Ina3221Meter(sysfs({"1-0040": {"VDD_IN": (5000, 1000)}}))
     monkeypatch.setattr(finding, "_of_this_machine", lambda gpu: [meter])
-    bench = LocalBench({}, 1)
+    bench = LocalBench({}, OnnxRuntime(1))
     found = bench.energy(*network)
     assert bench.sensor() == "INA3221" and found.runs > 1
     assert found.total_mj == pytest.approx(5000 * found.seconds / found.runs)
@@ -38,4 +39,4 @@ def test_a_local_bench_without_a_sensor(
 ) -> None:
     monkeypatch.setattr(finding, "_of_this_machine", lambda gpu: [Ina3221Meter(tmp_path)])
     with pytest.raises(NoMeterError, match="energy is not available on this machine: INA3221: there is no"):
-        LocalBench({}, 1).energy(*network)
+        LocalBench({}, OnnxRuntime(1)).energy(*network)

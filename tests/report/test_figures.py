@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import plotly.graph_objects as go
+import pytest
 
 from hwtickets.report import figures
 from hwtickets.report.chart_parts import Figure
@@ -76,5 +77,26 @@ def test_limits_include_tickets_drawn_later_and_close_labels_give_way(example: d
     later["draws"][0]["limit_ms"] = 0.049
     example["tickets"].append(later)
     limits = budget_limits(list_networks(read_report(example)))
-    assert limits == [(0.0258, "20%"), (0.049, "38%"), (0.0516, "40%")]
-    assert spaced_labels(limits, 0.14) == [(0.0258, "20%"), (0.049, "38%")]
+    assert [text for _, text in limits] == ["20%", "38%", "40%"]
+    assert [limit_ms for limit_ms, _ in limits] == pytest.approx([0.0258, 0.049, 0.0516], rel=1e-3)
+    assert [text for _, text in spaced_labels(limits, 0.14)] == ["20%", "38%"]
+
+
+def test_a_ticket_of_a_slower_moment_stands_where_its_ratio_puts_it(example: dict[str, Any]) -> None:
+    slower = next(ticket for ticket in example["tickets"] if ticket["role"] == "comparison")
+    slower |= {"ratio": {"median": 0.39, "low": 0.38, "high": 0.4}, "budget_text": "40%"}
+    slower["latency_ms"] |= {"p10": 0.09, "p50": 0.1, "p90": 0.11}
+    networks = list_networks(read_report(example))
+    shown = figures.latency_accuracy(networks, "test")
+    assert shown is not None
+    mark = next(mark for mark in shown["data"] if slower["label"] in mark["hovertemplate"])
+    dense_ms = example["dense"]["latency_ms"]["p50"]
+    assert mark["x"][0] == pytest.approx(0.39 * dense_ms) and mark["x"][0] < 0.4 * dense_ms
+    assert mark["error_x"]["array"][0] == pytest.approx(0.01 * 0.39 * dense_ms / 0.1)
+    assert "0.1 ms measured" in mark["hovertemplate"] and "pace of the dense network" in mark["hovertemplate"]
+
+
+def test_a_budget_in_ms_is_compared_with_what_was_measured(example: dict[str, Any]) -> None:
+    example["tickets"][0] |= {"budget_text": "8 ms"}
+    example["tickets"][0]["latency_ms"]["p50"] = 0.2
+    assert list_networks(read_report(example))[1].charted_ms == 0.2

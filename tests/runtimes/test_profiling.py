@@ -24,6 +24,7 @@ def test_every_operator_of_the_network_shows_up_in_order(model: bytes) -> None:
         ("a/conv/Conv", "a/conv/Conv"),
         ("ReorderInput_token_12", "ReorderInput"),
         ("a/expand_k5_nchwc_token_3", "a/expand_k5"),
+        ("InsertedPrecisionFreeCast_a/conv_nchwc", "a/conv"),
     ],
 )
 def test_names_given_by_the_runtime_are_undone(node: str, name: str) -> None:

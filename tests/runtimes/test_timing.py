@@ -4,19 +4,27 @@ from collections.abc import Mapping
 
 import pytest
 
-from hwtickets.runtimes import Timing, load, paired_ratio, time_interleaved
+from hwtickets.runtimes import Timing, load, median_ms, paired_ratio, time_interleaved
+from hwtickets.runtimes.clocks import WALL_CLOCK, Timer
 from hwtickets.runtimes.onnxruntime import Array
 
 
 class _Recorded:
-    """Notes in a common list when it runs."""
+    """Notes in a common list when it runs, and takes as long as it is told."""
 
-    def __init__(self, name: str, runs: list[str], threads: int = 1) -> None:
-        self.name, self.runs, self.threads = name, runs, threads
+    def __init__(self, name: str, runs: list[str], clock: str = WALL_CLOCK, takes_ms: float = 1.0) -> None:
+        self.name, self.runs, self.clock, self.takes_ms = name, runs, clock, takes_ms
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:
         self.runs.append(self.name)
         return []
+
+    def timer(self, inputs: Mapping[str, Array]) -> Timer:
+        def once() -> float:
+            self.run(inputs)
+            return self.takes_ms
+
+        return once
 
 
 def test_percentiles_of_known_samples() -> None:
@@ -43,7 +51,27 @@ def test_one_thread_is_timed_by_its_cpu_time_and_several_by_the_wall_clock(model
     timing = time_interleaved({"model": session}, session.random_inputs(), runs=5)["model"]
     assert timing.clock == "thread CPU time"
     assert min(timing.samples_ms) > 0
-    assert time_interleaved({"a": _Recorded("a", [], threads=2)}, {}, runs=5)["a"].clock == "wall clock"
+    several = load(model, threads=2)
+    timing = time_interleaved({"model": several}, several.random_inputs(), runs=5)["model"]
+    assert timing.clock == "wall clock" and min(timing.samples_ms) > 0
+
+
+def test_networks_of_several_runtimes_keep_their_own_clocks() -> None:
+    sessions = {"a": _Recorded("a", [], "CUDA events", 2.0), "b": _Recorded("b", [], takes_ms=3.0)}
+    timings = time_interleaved(sessions, {}, runs=5)
+    assert (timings["a"].clock, timings["b"].clock) == ("CUDA events", "wall clock")
+    assert set(timings["a"].samples_ms) == {2.0} and set(timings["b"].samples_ms) == {3.0}
+
+
+def test_the_interval_of_a_median_holds_it_and_is_wider_where_turns_differ() -> None:
+    steady = Timing([1.0, 1.1, 1.2, 1.1, 1.0] * 20, "wall clock")
+    restless = Timing([speed * ms for speed in (1.0, 1.5) * 10 for ms in steady.samples_ms[:5]], "wall clock")
+    widths = []
+    for timing in (steady, restless):
+        median, low, high = median_ms(timing)
+        assert low <= median <= high and median == pytest.approx(timing.p50_ms)
+        widths.append(high - low)
+    assert widths[0] < widths[1]
 
 
 def test_the_ratio_of_a_network_to_itself_is_one() -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hwtickets.errors import DeviceError
+from hwtickets.errors import DeviceError, UsageError
 from hwtickets.runtimes import trtexec
+from hwtickets.runtimes.tensorrt_record import EngineSettings
 from hwtickets.runtimes.trtexec import Offered
 
 DATA = Path(__file__).parents[1] / "data" / "trtexec"
@@ -22,13 +23,15 @@ def test_the_version_is_read_from_the_first_line(file: str, version: str) -> Non
 
 def test_8_5_is_told_everything_and_gets_a_precision_flag() -> None:
     offered = _offered("8.5")
-    assert trtexec.build_arguments(offered, "fp16") == [
+    assert trtexec.build_arguments(offered, EngineSettings("fp16")) == [
         "--onnx={model}",
         "--saveEngine={plan}",
         "--timingCacheFile={timing_cache}",
         "--profilingVerbosity=detailed",
+        "--exportLayerInfo={out:layers}",
         "--buildOnly",
         "--fp16",
+        "--sparsity=enable",
     ]
     assert trtexec.timing_arguments(offered, 40) == [
         "--loadEngine={plan}",
@@ -48,9 +51,9 @@ def test_8_5_is_told_everything_and_gets_a_precision_flag() -> None:
 
 def test_10_is_strongly_typed_at_every_precision() -> None:
     offered = _offered("10.5")
-    fp32, fp16 = (trtexec.build_arguments(offered, precision) for precision in ("fp32", "fp16"))
+    fp32, fp16 = (trtexec.build_arguments(offered, EngineSettings(each)) for each in ("fp32", "fp16"))
     assert fp32 == fp16
-    assert fp16[-2:] == ["--skipInference", "--stronglyTyped"]
+    assert fp16[-3:] == ["--skipInference", "--stronglyTyped", "--sparsity=enable"]
     arguments = trtexec.timing_arguments(offered, 40)
     assert "--infStreams=1" in arguments
     assert {"--useCudaGraph", "--useSpinWait", "--noDataTransfers", "--separateProfileRun"} <= set(arguments)
@@ -58,7 +61,7 @@ def test_10_is_strongly_typed_at_every_precision() -> None:
 
 def test_11_is_not_given_what_it_does_anyway() -> None:
     offered = _offered("11.1")
-    assert trtexec.build_arguments(offered, "fp16")[-1] == "--skipInference"
+    assert trtexec.build_arguments(offered, EngineSettings("fp16", sparse=False))[-1] == "--skipInference"
     arguments = " ".join(trtexec.timing_arguments(offered, 40))
     assert "use" not in arguments
     assert "noDataTransfers" not in arguments
@@ -68,12 +71,25 @@ def test_every_option_that_is_given_is_offered() -> None:
     for version in ("8.5", "10.5", "11.1"):
         offered = _offered(version)
         arguments = [
-            *trtexec.build_arguments(offered, "int8"),
+            *trtexec.build_arguments(offered, EngineSettings("int8", dla=True, workspace_mb=256)),
             *trtexec.profile_arguments(offered, 10),
             *trtexec.run_arguments(["x"]),
         ]
         for argument in arguments:
             assert offered.has(argument.removeprefix("--").partition("=")[0]), (version, argument)
+
+
+def test_settings_become_arguments_and_tensorrts_own_flags() -> None:
+    settings = EngineSettings("fp16", dla=True, workspace_mb=256)
+    arguments = trtexec.build_arguments(_offered("8.5"), settings)
+    assert {"--useDLACore=0", "--allowGPUFallback", "--memPoolSize=workspace:256"} <= set(arguments)
+    assert trtexec.flags_set(arguments) == ["SPARSE_WEIGHTS", "FP16", "GPU_FALLBACK"]
+
+
+def test_a_precision_that_8_5_lacks_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"TensorRT 8\.5\.3 has no bf16; it has fp32, fp16, int8"):
+        trtexec.build_arguments(_offered("8.5"), EngineSettings("bf16"))
+    assert "--stronglyTyped" in trtexec.build_arguments(_offered("10.5"), EngineSettings("bf16"))
 
 
 def test_what_is_in_force_is_described_whether_said_or_by_default() -> None:

@@ -1,10 +1,10 @@
-"""Measuring on a board through its agent: ONNX Runtime, or TensorRT's Python module."""
+"""Measuring on a board through its agent, which runs the networks in ONNX Runtime."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,10 +20,12 @@ from hwtickets.runtimes.onnxruntime import Array
 from hwtickets.runtimes.precision import at_precision
 from hwtickets.runtimes.profiling import WARMUP_RUNS, NodeTime, trimmed
 from hwtickets.runtimes.timing import Timing
-from hwtickets.runtimes.trtexec_output import by_first_node
+
+if TYPE_CHECKING:
+    from hwtickets.deploy.cold import ColdStart
 
 #: TensorRT tries out kernels for minutes when it first sees a network.
-_LIMIT_S = 3600.0
+LIMIT_S = 3600.0
 _ENERGY_S, _READING_S = 3.0, 0.005
 
 
@@ -55,7 +57,7 @@ class AgentBench:
         self._agent = agent
         self._precision = precision
         self._name, self._power_rails = profile.name, power_rails
-        self._spec = {"runtime": profile.runtime, "threads": profile.threads, "precision": precision}
+        self._spec: dict[str, Any] = {"runtime": profile.runtime, "threads": profile.threads}
 
     def time(
         self,
@@ -72,7 +74,7 @@ class AgentBench:
             HwticketsError: A model cannot be loaded there.
         """
         contents = {name: self._content(model) for name, model in models.items()}
-        self._build(contents.values())
+        self._prepare(contents.values())
         found = self._ask(
             "time",
             contents.values(),
@@ -92,9 +94,7 @@ class AgentBench:
         """Times of the operators that the runtime executes; see `hwtickets.runtimes.node_times`."""
         content = self._content(model)
         found = self._ask("profile", [content], inputs, model=sha256_of(content), runs=runs + WARMUP_RUNS)
-        times_ms = {name: trimmed(times_us) / 1e3 for name, _, times_us in found["nodes"]}
-        if self._spec["runtime"] == "tensorrt":
-            return by_first_node(times_ms, {})
+        times_ms = self._trimmed_ms(found["nodes"])
         return {name: NodeTime(kind, times_ms[name]) for name, kind, _ in found["nodes"]}
 
     def run(self, model: Model, batches: Iterable[Mapping[str, Array]]) -> list[list[Array]]:
@@ -130,8 +130,6 @@ class AgentBench:
         """
         self.sensor()
         content = self._content(model)
-        if self._spec["runtime"] == "tensorrt":
-            self._build([content])
         samples = self._ask(
             "power",
             [content],
@@ -141,6 +139,14 @@ class AgentBench:
             interval_s=_READING_S,
         )
         return energy_of_samples(self._name, samples)
+
+    def cold_start(self, model: Model, inputs: Mapping[str, Array]) -> ColdStart:
+        """The first run of a network in the agent; the runtime is there, an engine is built before."""
+        from hwtickets.deploy.cold import ColdStart
+
+        content = self._content(model)
+        self._prepare([content])
+        return ColdStart(**self._ask("cold", [content], inputs, model=sha256_of(content)))
 
     def close(self) -> None:
         """Gives the board back."""
@@ -152,11 +158,11 @@ class AgentBench:
     def __exit__(self, *failure: object) -> None:
         self.close()
 
-    def _build(self, contents: Iterable[bytes]) -> None:
-        """Has the engines built one by one, so that a lost connection costs one of them at most."""
-        if self._spec["runtime"] == "tensorrt":
-            for content in contents:
-                self._agent.call("build", _LIMIT_S, [content], spec=self._spec, model=sha256_of(content))
+    def _prepare(self, contents: Iterable[bytes]) -> None:
+        """Gets networks ready to be timed; ONNX Runtime needs nothing for it."""
+
+    def _trimmed_ms(self, nodes: Sequence[Sequence[Any]]) -> dict[str, float]:
+        return {name: trimmed(times_us) / 1e3 for name, _, times_us in nodes}
 
     def _content(self, model: Model) -> bytes:
         return at_precision(model, self._precision)
@@ -165,7 +171,7 @@ class AgentBench:
         self, operation: str, contents: Iterable[bytes], inputs: Mapping[str, Array], **fields: object
     ) -> dict[str, Any]:
         packed = {name: _packed(values) for name, values in inputs.items()}
-        return self._agent.call(operation, _LIMIT_S, contents, spec=self._spec, inputs=packed, **fields)
+        return self._agent.call(operation, LIMIT_S, contents, spec=self._spec, inputs=packed, **fields)
 
 
 def _packed(values: Array) -> dict[str, Any]:

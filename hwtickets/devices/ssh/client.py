@@ -7,15 +7,17 @@ import contextlib
 import getpass
 import os
 import platform
+import sys
 import time
 import uuid
 from collections.abc import Iterable
 from typing import Any
 
 from hwtickets.devices.profile import DeviceProfile
-from hwtickets.devices.ssh.control import control_to
+from hwtickets.devices.ssh.control import Way, control_to
 from hwtickets.devices.ssh.facts import BoardFacts
 from hwtickets.devices.ssh.link import Link, LinkLostError, RefusedError
+from hwtickets.devices.ssh.local import Here
 from hwtickets.errors import DeviceError, HwticketsError
 from hwtickets.files import sha256_of
 
@@ -72,8 +74,10 @@ class AgentClient:
     ) -> None:
         self.users = 0
         self._profile = profile
-        self._name, self._host, self._python = profile.name, profile.host, profile.python
-        self._control = control_to(profile.host)
+        local = profile.connection == "local"
+        self._name, self._host = profile.name, profile.host or "this machine"
+        self._python = sys.executable if local else profile.python
+        self._control: Way = Here() if local else control_to(profile.host)
         self._patience_s = patience_s
         self._cache_mb = cache_mb
         self._link: Link | None = None
@@ -121,6 +125,14 @@ class AgentClient:
             f"device {self._name}: the agent was lost {losses + 1} times in '{operation}' ({reason.text});"
             " look for a process killed for memory: dmesg on the board"
         )
+
+    def fetch(self, plan: str) -> bytes:
+        """An engine that was built there, by the agent's name for it."""
+        data, size = b"", 1
+        while len(data) < size:
+            piece = self.call("fetch", _SHORT_LIMIT_S, plan=plan, offset=len(data))
+            data, size = data + base64.b64decode(piece["data"]), piece["size"]
+        return data
 
     def close(self) -> None:
         """Gives the board back, when its last user does so."""
@@ -181,6 +193,8 @@ class AgentClient:
             have = link.ask("put", _SHORT_LIMIT_S, sha256=sha256, size=size, offset=have, data=data)["have"]
 
     def _refusal(self, refused: RefusedError) -> HwticketsError:
+        from hwtickets.runtimes.tensorrt_forms import with_nearest_form
+
         # A model that cannot be loaded is no fault of the board.
-        kind = HwticketsError if refused.code == "model" else DeviceError
-        return kind(f"device {self._name}: {refused.text}")
+        kind = HwticketsError if refused.code in ("model", "operator") else DeviceError
+        return kind(with_nearest_form(f"device {self._name}: {refused.text}"))

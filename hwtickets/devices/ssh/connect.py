@@ -31,6 +31,10 @@ def open_ssh_bench(profile: DeviceProfile, precision: str) -> Bench:
             from hwtickets.devices.ssh.trtexec_bench import TrtexecBench
 
             bench = TrtexecBench(agent, profile.name, precision, found)
+        elif profile.runtime == "tensorrt":
+            from hwtickets.devices.ssh.tensorrt_bench import TensorRTBench
+
+            bench = TensorRTBench(agent, profile, precision, found, facts.power_rails)
         else:
             from hwtickets.devices.ssh.bench import AgentBench
 
@@ -48,7 +52,8 @@ def board_fingerprint(profile: DeviceProfile, precision: str, facts: BoardFacts)
     if profile.runtime not in facts.runtimes:
         found = ", ".join(facts.runtimes) or "none"
         raise DeviceError(
-            f"device {profile.name}: {profile.runtime} is missing on {profile.host} (found: {found});"
+            f"device {profile.name}: {profile.runtime} is missing on {profile.host or 'this machine'}"
+            f" (found: {found});"
             f" {runtime_advice(profile)}"
         )
     return {
@@ -62,7 +67,15 @@ def board_fingerprint(profile: DeviceProfile, precision: str, facts: BoardFacts)
         "threads": str(profile.threads),
         "precision": precision,
         **facts.identity(),
+        **_gpu(profile, facts),
     }
+
+
+def _gpu(profile: DeviceProfile, facts: BoardFacts) -> dict[str, str]:
+    """The GPU, where it is what computes."""
+    if facts.gpu is None or profile.runtime == "onnxruntime":
+        return {}
+    return {"gpu": f"{facts.gpu['name']} ({facts.gpu['compute_capability']})"}
 
 
 def runtime_advice(profile: DeviceProfile) -> str:

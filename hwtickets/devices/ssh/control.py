@@ -8,6 +8,7 @@ import functools
 import os
 import subprocess
 import tempfile
+from typing import Protocol
 
 from hwtickets.devices.ssh.destination import checked_destination
 
@@ -30,6 +31,16 @@ _OPTIONS = {
     "ControlMaster": "auto",
     "ControlPersist": str(_KEPT_S),
 }
+
+
+class Way(Protocol):
+    """How commands get to where a device is."""
+
+    def command(self, remote: str) -> list[str]:
+        """The arguments that run `remote`, a constant text, in a shell there."""
+
+    def renew(self) -> None:
+        """Gives up what may be dead without knowing it."""
 
 
 class Control:

@@ -29,6 +29,7 @@ class BoardFacts:
         l4t: Release of Linux for Tegra, e.g. "36.4.3".
         jetpack: e.g. "6.2".
         cuda: Version.
+        gpu: "name" and "compute_capability" of the first one.
         power_mode: e.g. "MAXN".
         runtimes: Version by name of those that were found.
         governors: Of the CPU, each once.
@@ -53,6 +54,7 @@ class BoardFacts:
     l4t: str | None
     jetpack: str | None
     cuda: str | None
+    gpu: dict[str, str] | None
     power_mode: str | None
     runtimes: dict[str, str]
     governors: list[str]
@@ -86,6 +88,7 @@ class BoardFacts:
             cuda=_found(
                 r'"cuda"\s*:\s*\{[^}]*?"version"\s*:\s*"([\d.]+)"', files.get("/usr/local/cuda/version.json")
             ),
+            gpu=answer.get("gpu"),
             power_mode=_found(r"Power Mode:\s*(\S+)", answer["nvpmodel"]),
             runtimes=_runtimes(answer["runtimes"], answer["packages"]),
             governors=sorted({text for path, text in files.items() if path.endswith("scaling_governor")}),

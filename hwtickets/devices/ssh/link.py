@@ -13,7 +13,7 @@ import time
 import zlib
 from typing import Any
 
-from hwtickets.devices.ssh.control import CONNECT_LIMIT_S, Control
+from hwtickets.devices.ssh.control import CONNECT_LIMIT_S, Way
 from hwtickets.devices.ssh.failures import Failure, explained
 from hwtickets.errors import DeviceError
 from hwtickets.resources import resource_dir
@@ -25,11 +25,19 @@ _START = """python3 -u -c 'import json,os
 h=json.loads(open(0,"rb",0,closefd=False).readline())
 h[0]=os.path.expanduser(h[0])
 os.execvp(h[0],h)'"""
-_PROGRAM = (
-    "import base64,zlib;"
-    'text=zlib.decompress(base64.b64decode(open(0,"rb",0,closefd=False).readline()));'
-    'exec(compile(text,"hwtickets-agent","exec"))'
-)
+#: The agent's files by module name come in one line; they import one another by a finder of their own.
+_PROGRAM = """import base64,importlib.util,json,sys,zlib
+SENT=json.loads(zlib.decompress(base64.b64decode(open(0,"rb",0,closefd=False).readline())))
+class Sent:
+    def find_spec(self,name,path=None,target=None):
+        return importlib.util.spec_from_loader(name,self) if name in SENT else None
+    def create_module(self,spec):
+        return None
+    def exec_module(self,module):
+        exec(compile(SENT[module.__name__],module.__name__,"exec"),module.__dict__)
+sys.meta_path.insert(0,Sent())
+exec(compile(SENT["agent"],"hwtickets-agent","exec"))
+"""
 _HELLO_LIMIT_S = CONNECT_LIMIT_S + 30
 #: The agent gives a sign of life every five seconds.
 _SILENCE_LIMIT_S = 30
@@ -73,7 +81,7 @@ class Link:
         DeviceError: ssh is missing here, or the agent speaks another protocol.
     """
 
-    def __init__(self, control: Control, host: str, python: str) -> None:
+    def __init__(self, control: Way, host: str, python: str) -> None:
         self._host, self._python = host, python
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115, closed with the link
         self._pending = b""
@@ -140,9 +148,9 @@ class Link:
         self._printed.close()
 
     def _greet(self) -> None:
-        text = (resource_dir("export") / "agent" / "agent.py").read_bytes()
+        texts = {path.stem: path.read_text() for path in (resource_dir("export") / "agent").glob("*.py")}
         self._write(json.dumps([self._python, "-u", "-c", _PROGRAM]).encode() + b"\n")
-        self._write(base64.b64encode(zlib.compress(text)) + b"\n")
+        self._write(base64.b64encode(zlib.compress(json.dumps(texts).encode())) + b"\n")
         noise_bytes = 0
         while True:
             line = self._line(_HELLO_LIMIT_S)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +15,14 @@ from hwtickets.runtimes.bench import Model
 from hwtickets.runtimes.onnxruntime import Array
 from hwtickets.runtimes.precision import at_precision
 from hwtickets.runtimes.profiling import NodeTime
+from hwtickets.runtimes.tensorrt_forms import with_nearest_form
+from hwtickets.runtimes.tensorrt_record import (
+    BuiltEngine,
+    EngineRecord,
+    EngineSettings,
+    engine_key,
+    plain_version,
+)
 from hwtickets.runtimes.timing import Timing
 
 _ROUNDS = 3
@@ -107,14 +113,33 @@ class TrtexecBench:
     def __exit__(self, *failure: object) -> None:
         self.close()
 
+    def engine(self, model: Model, settings: EngineSettings | None = None) -> BuiltEngine:
+        """Builds an engine with trtexec; see `EngineBench`."""
+        content, settings = at_precision(model, self._precision), settings or EngineSettings(self._precision)
+        arguments = trtexec.build_arguments(self._offered, settings)
+        if settings.dla and "--allowGPUFallback" not in arguments:
+            raise self._distrust("this trtexec has no DLA; build for the GPU")
+        version, gpu = self._offered.version, self._agent.facts().gpu
+        plan = engine_key(sha256_of(content), "trtexec", version, gpu, settings)
+        done = self._passed(arguments, _BUILD_LIMIT_S, {"model": content}, plan=plan, makes_plan=True)
+        found = {
+            "module": "trtexec",
+            "version": plain_version(version),
+            "flags": trtexec.flags_set(arguments),
+            "strongly_typed": trtexec.strongly_typed(self._offered),
+            "targets": [],
+            "batches": None,
+            "dla": {"layers": None, "fallback": []} if settings.dla else None,
+            "timing_cache": "used" if "timingCacheFile" in self._offered.options else "none",
+            "log": trtexec_output.notes(done["printed"]),
+            **{name: done[name] for name in ("gpu", "sha256", "size_bytes", "seconds")},
+        }
+        record = EngineRecord.built(sha256_of(content), settings, found, done["files"].get("layers"))
+        return BuiltEngine(record, lambda: self._agent.fetch(plan))
+
     def _plan(self, model: Model) -> str:
         """The name of a model's engine, built on the board if it is not there."""
-        content = at_precision(model, self._precision)
-        arguments = trtexec.build_arguments(self._offered, self._precision)
-        key = [sha256_of(content), arguments, self._offered.version, self.fingerprint["runtime"]]
-        plan = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-        self._passed(arguments, _BUILD_LIMIT_S, {"model": content}, plan=plan, makes_plan=True)
-        return plan
+        return self.engine(model).record.key
 
     def _samples(self, plan: str, iterations: int) -> tuple[list[float], bool]:
         """Times of the runs in ms, and whether the board throttled meanwhile."""
@@ -156,7 +181,8 @@ class TrtexecBench:
         done = self._execute(arguments, limit_s, contents, **fields)
         reason = None if done["code"] == 0 else trtexec_output.failure(done["printed"])
         if reason is not None:
-            raise HwticketsError(f"device {self._name}: trtexec failed (exit code {done['code']}): {reason}")
+            text = f"device {self._name}: trtexec failed (exit code {done['code']}): {reason}"
+            raise HwticketsError(with_nearest_form(text))
         return done
 
     def _execute(

@@ -14,6 +14,8 @@ HELP = """&&&& RUNNING TensorRT.trtexec [TensorRT v100300] # trtexec --help
   --profilingVerbosity=mode
   --skipInference
   --stronglyTyped
+  --sparsity=spec
+  --memPoolSize=poolspec
   --iterations=N
   --duration=N
   --warmUp=N
@@ -48,7 +50,19 @@ def main():
             print("[09/25/2026-10:00:00] [E] [TRT] that is no network")
             print("&&&& FAILED TensorRT.trtexec [TensorRT v100300]")
             return 1
+        if b"NoSuch" in model:
+            print('[09/25/2026-10:00:00] [E] [TRT] While parsing node number 0 [NoSuch -> "y"]:')
+            print("[09/25/2026-10:00:00] [E] [TRT] Node name: body/odd")
+            print("[8] false")
+            print("&&&& FAILED TensorRT.trtexec [TensorRT v100300]")
+            return 1
         Path(options["saveEngine"]).write_bytes(b"plan of " + model[:8])
+        if "sparsity" in options:
+            print(
+                "[09/25/2026-10:00:00] [I] [TRT] (Sparsity) Layers eligible for sparse math: stem/conv/Conv"
+            )
+        layer = {"Name": "stem/conv/Conv + stem/conv/Relu", "ParameterType": "Convolution", "TacticName": "k"}
+        Path(options["exportLayerInfo"]).write_text(json.dumps({"Layers": [layer], "Bindings": []}))
     else:
         run(options)
     print("&&&& PASSED TensorRT.trtexec [TensorRT v100300]")

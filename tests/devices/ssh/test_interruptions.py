@@ -124,7 +124,7 @@ def other_client(loopback: Loopback) -> Iterator[subprocess.Popen[bytes]]:
     """Another client's agent, which holds the board."""
     environment = {**os.environ, "HWTICKETS_AGENT_CACHE": str(loopback.folder / "board-cache")}
     program = resource_dir("export") / "agent" / "agent.py"
-    command = [sys.executable, "-u", "-c", f"exec(open({str(program)!r}).read())", "hwtickets-agent"]
+    command = [sys.executable, "-u", str(program), "hwtickets-agent"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     assert process.stdin is not None and process.stdout is not None
     client = {"token": "another", "label": "alice@desk (process 7)"}

@@ -1,0 +1,119 @@
+"""Engines of TensorRT: run, timed with CUDA events, described by layer. Not measured on a board yet."""
+
+from hwt_build import logger, named, tensorrt
+from hwt_cuda import Cuda, gpu
+from hwt_refused import Refused
+
+#: GPU clocks need this long to rise.
+GPU_WARMUP_S = 0.2
+
+
+class Engine:
+    """A serialized engine, ready to run on the GPU that is here.
+
+    `record` says what is known of it; whether a CUDA graph replays it is added.
+    """
+
+    warmup_s = GPU_WARMUP_S
+    clock = "CUDA events"
+
+    def __init__(self, plan, record):
+        self._trt, self.record = tensorrt(), record
+        if gpu() is None:
+            raise Refused("runtime", "an engine needs a GPU to run, and there is none here", "name a board")
+        self._log = logger(self._trt)
+        self._engine = self._trt.Runtime(self._log).deserialize_cuda_engine(plan)
+        if self._engine is None:
+            reason = self._log.errors[0] if self._log.errors else "it gives no reason"
+            text = f"{named(self._trt)} cannot read the engine: {reason}"
+            raise Refused("model", text, "an engine runs where it was built only: build it here from ONNX")
+        self._context = self._engine.create_execution_context()
+        self._cuda = Cuda()
+        names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
+        modes = {name: self._engine.get_tensor_mode(name) for name in names}
+        self._in = [name for name in names if modes[name] == self._trt.TensorIOMode.INPUT]
+        self._out = [name for name in names if name not in self._in]
+        self._memory = {}
+        self._launch = None
+
+    def layers(self):
+        """What the engine's inspector says of its layers, as JSON text."""
+        inspector = self._engine.create_engine_inspector()
+        return inspector.get_engine_information(self._trt.LayerInformationFormat.JSON)
+
+    def feed(self, inputs):
+        """Puts the inputs on the GPU and records the network as a CUDA graph."""
+        for name in self._in:
+            dtype, shape, data = inputs[name]
+            self._check(name, dtype)
+            self._context.set_input_shape(name, tuple(shape))
+            self._place(name, len(data))
+            self._cuda.upload(self._memory[name], data)
+        for name in self._out:
+            self._check(name, "float32")
+            self._place(name, 4 * product(self._context.get_tensor_shape(name)))
+        self._enqueue()
+        self._cuda.synchronize()
+        self._launch = self._cuda.captured(self._enqueue) or self._enqueue
+        self.record["cuda_graph"] = self._launch is not self._enqueue
+
+    def once(self):
+        """Runs the network."""
+        self._launch()
+        self._cuda.synchronize()
+
+    def timed(self):
+        """Runs the network; the time on the GPU in ms."""
+        return self._cuda.timed(self._launch)
+
+    def outputs(self):
+        """All outputs: (dtype, shape, bytes)."""
+        self.once()
+        shapes = {name: list(self._context.get_tensor_shape(name)) for name in self._out}
+        return [
+            ("float32", shape, self._cuda.download(self._memory[name], 4 * product(shape)))
+            for name, shape in shapes.items()
+        ]
+
+    def profile(self, inputs, runs):
+        """[name, kind, [microseconds of every run]] of every layer; its kind is in `layers`.
+
+        A CUDA graph has no layers to be timed: these runs are launched one kernel after the other.
+        """
+        self.feed(inputs)
+        nodes = {}
+
+        class Profiler(self._trt.IProfiler):
+            def __init__(self):
+                super().__init__()
+
+            def report_layer_time(self, name, time_ms):
+                nodes.setdefault(name, [name, "", []])[2].append(time_ms * 1000)
+
+        profiler = Profiler()
+        self._context.profiler = profiler
+        for _ in range(runs):
+            self._enqueue()
+            self._cuda.synchronize()
+        return list(nodes.values())
+
+    def _enqueue(self):
+        if not self._context.execute_async_v3(self._cuda.stream.value):
+            raise Refused("failed", "TensorRT could not run the network")
+
+    def _place(self, name, size):
+        self._memory[name] = self._cuda.allocate(size)
+        self._context.set_tensor_address(name, self._memory[name].value)
+
+    def _check(self, name, dtype):
+        kind = self._engine.get_tensor_dtype(name)
+        if dtype != "float32" or kind != self._trt.DataType.FLOAT:
+            raise Refused("model", f"{name} is {kind}, not float32", "export with float32 inputs and outputs")
+
+
+def product(shape):
+    """Number of elements."""
+    total = 1
+    for size in shape:
+        total *= size
+    return total

@@ -1,0 +1,14 @@
+"""What the agent's parts say no with."""
+
+
+class Refused(Exception):  # noqa: N818
+    """A request that cannot be met: its kind, what is wrong and what to do."""
+
+    def __init__(self, code, error, hint=""):
+        super().__init__(error)
+        self.code, self.error, self.hint = code, error, hint
+
+
+def first_line(error):
+    """The first line of an error's text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,89 @@
+"""The network in TensorRT, on the GPU of this board. Not run on a board by its authors yet."""
+
+import hashlib
+import json
+import os
+
+import numpy as np
+from hwt_build import build, named, tensorrt
+from hwt_cuda import gpu
+from hwt_engine import Engine
+from hwt_refused import Refused
+
+ENGINE, RECORD, TIMINGS = "model.engine", "model.engine.json", "model.engine.timings"
+
+
+class Network:
+    """The network of a bundle, ready to run.
+
+    Args:
+        folder: Where model.onnx is; keeps the engine that is built from it the first time.
+        description: Content of model.json.
+        threads: Not used: the GPU computes.
+    """
+
+    def __init__(self, folder, description, threads):
+        self._name = description["input"]["name"]
+        try:
+            self.runtime = named(tensorrt())
+            if gpu() is None:
+                raise Refused("runtime", "no GPU answers here", "look whether its driver runs: nvidia-smi")
+            self._engine = Resident(*engine_of(folder, description))
+        except Refused as refused:
+            raise ValueError(in_words(refused)) from None
+        #: The time of this thread is not that of the GPU.
+        self.computes_in_caller = False
+
+    def run(self, values):
+        """The output, (1, ...), for one input, float32 (1, ...); both are copied between memories."""
+        try:
+            self._engine.place(
+                {self._name: ("float32", values.shape, np.ascontiguousarray(values).tobytes())}
+            )
+            _, shape, data = self._engine.outputs()[0]
+        except Refused as refused:
+            raise ValueError(in_words(refused)) from None
+        return np.frombuffer(data, dtype=np.float32).reshape(shape)
+
+
+class Resident(Engine):
+    """An engine that keeps its memory and its CUDA graph over inputs of one shape."""
+
+    def place(self, inputs):
+        """Puts the inputs on the GPU."""
+        if not self._memory:
+            self.feed(inputs)
+            return
+        for name, (_, _, data) in inputs.items():
+            self._cuda.upload(self._memory[name], data)
+
+
+def engine_of(folder, description):
+    """The engine for this model, this TensorRT and this GPU, and its record; built if it is not there."""
+    path = folder / "model.onnx"
+    if not path.is_file():
+        raise OSError(f"there is no {path}")
+    model, trt = path.read_bytes(), tensorrt()
+    key = {"onnx_sha256": hashlib.sha256(model).hexdigest(), "runtime": named(trt), "gpu": gpu()}
+    if (folder / ENGINE).is_file() and (folder / RECORD).is_file():
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        if all(record.get(name) == value for name, value in key.items()):
+            return (folder / ENGINE).read_bytes(), record
+    print("building an engine for this GPU, once; it takes up to some minutes")
+    plan, record = build(model, {"precision": description["precision"]}, str(folder / TIMINGS))
+    record = {**record, **key}
+    write(folder / ENGINE, plan)
+    write(folder / RECORD, json.dumps(record, indent=2).encode("utf-8"))
+    return plan, record
+
+
+def write(path, data):
+    """Writes a file so that it is never there in part."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(data)
+    os.replace(str(temporary), str(path))
+
+
+def in_words(refused):
+    """What a part of the agent refused, with what to do."""
+    return refused.error + ("; " + refused.hint if refused.hint else "")

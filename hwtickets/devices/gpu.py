@@ -1,0 +1,34 @@
+"""Facts about this machine's NVIDIA GPU, read from the system without its driver's libraries."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_DRIVER = Path("/proc/driver/nvidia")
+
+
+def gpu_model(driver: Path = _DRIVER) -> str | None:
+    """Name of the first GPU, e.g. "NVIDIA H200"; None where there is none.
+
+    Args:
+        driver: Folder in which the driver describes itself.
+    """
+    for path in sorted(driver.glob("gpus/*/information")):
+        found = re.search(r"^Model:\s*(.+?)\s*$", _read(path), re.MULTILINE)
+        if found:
+            return found[1]
+    return None
+
+
+def driver_version(driver: Path = _DRIVER) -> str | None:
+    """Version of the driver, e.g. "570.86.15"; None where there is none."""
+    found = re.search(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s", _read(driver / "version"))
+    return found[1] if found else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

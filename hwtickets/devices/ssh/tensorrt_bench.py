@@ -1,0 +1,56 @@
+"""Measuring with TensorRT's Python module, through the agent: on a board, or in a process of its own here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from hwtickets.devices.profile import DeviceProfile
+from hwtickets.devices.ssh.bench import LIMIT_S, AgentBench
+from hwtickets.devices.ssh.client import AgentClient
+from hwtickets.files import sha256_of
+from hwtickets.power import EnergyPerRun
+from hwtickets.runtimes.bench import Model
+from hwtickets.runtimes.onnxruntime import Array
+from hwtickets.runtimes.profiling import WARMUP_RUNS, NodeTime
+from hwtickets.runtimes.tensorrt_layers import by_first_node, engine_layers
+from hwtickets.runtimes.tensorrt_record import BuiltEngine, EngineRecord, EngineSettings
+
+
+class TensorRTBench(AgentBench):
+    """A device whose agent builds and runs engines; arguments as of `AgentBench`."""
+
+    def __init__(
+        self,
+        agent: AgentClient,
+        profile: DeviceProfile,
+        precision: str,
+        fingerprint: Mapping[str, str],
+        power_rails: Iterable[str] = (),
+    ) -> None:
+        super().__init__(agent, profile, precision, fingerprint, tuple(power_rails))
+        self._spec |= {"runtime": "tensorrt", **asdict(EngineSettings(precision))}
+
+    def engine(self, model: Model, settings: EngineSettings | None = None) -> BuiltEngine:
+        """Builds an engine with TensorRT's Python module; see `EngineBench`."""
+        content, settings = self._content(model), settings or EngineSettings(self._precision)
+        spec, sha256 = {**self._spec, **asdict(settings)}, sha256_of(content)
+        found = self._agent.call("build", LIMIT_S, [content], spec=spec, model=sha256)
+        record = EngineRecord.built(sha256, settings, found["record"], found["record"]["layers"])
+        return BuiltEngine(record, lambda: self._agent.fetch(found["plan"]))
+
+    def node_times(self, model: Model, inputs: Mapping[str, Array], runs: int = 200) -> dict[str, NodeTime]:
+        """Times of the layers, each under the name of its first ONNX node."""
+        content = self._content(model)
+        found = self._ask("profile", [content], inputs, model=sha256_of(content), runs=runs + WARMUP_RUNS)
+        return by_first_node(self._trimmed_ms(found["nodes"]), engine_layers(found["layers"]))
+
+    def energy(self, model: Model, inputs: Mapping[str, Array]) -> EnergyPerRun:
+        """Energy of one inference; the engine is built before the sensors are read."""
+        self._prepare([self._content(model)])
+        return super().energy(model, inputs)
+
+    def _prepare(self, contents: Iterable[bytes]) -> None:
+        """Has the engines built one by one, so that a lost connection costs one of them at most."""
+        for content in contents:
+            self._agent.call("build", LIMIT_S, [content], spec=self._spec, model=sha256_of(content))

@@ -1,0 +1,145 @@
+"""What the builder asks of TensorRT 8.5, 10 and 11: stand-ins with the names of these versions, no more."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from enum import IntEnum
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hwtickets.resources import resource_dir
+
+PARTS = str(resource_dir("export") / "agent")
+#: Names that exist, by version, as NVIDIA's migration pages say.
+FLAGS = {
+    "8.5.2": ("FP16", "INT8", "SPARSE_WEIGHTS", "GPU_FALLBACK"),
+    "10.3.0": ("FP16", "INT8", "BF16", "SPARSE_WEIGHTS", "GPU_FALLBACK"),
+    "11.4.1": ("SPARSE_WEIGHTS", "GPU_FALLBACK"),
+}
+KINDS = {
+    "8.5.2": ("EXPLICIT_BATCH",),
+    "10.3.0": ("EXPLICIT_BATCH", "STRONGLY_TYPED"),
+    "11.4.1": ("STRONGLY_TYPED",),
+}
+
+
+@pytest.fixture(scope="module")
+def hwt_build() -> Iterator[ModuleType]:
+    sys.path.insert(0, PARTS)
+    import hwt_build  # type: ignore[import-not-found]
+
+    yield hwt_build
+    sys.path.remove(PARTS)
+
+
+def _tensorrt(version: str) -> Any:
+    return SimpleNamespace(
+        __name__="tensorrt",
+        __version__=version,
+        BuilderFlag=SimpleNamespace(**{name: name for name in FLAGS[version]}),
+        NetworkDefinitionCreationFlag=IntEnum(
+            "Kind", {name: index for index, name in enumerate(KINDS[version])}
+        ),
+        DeviceType=SimpleNamespace(DLA="DLA"),
+        MemoryPoolType=SimpleNamespace(WORKSPACE="WORKSPACE"),
+    )
+
+
+class Config:
+    """A builder's configuration that remembers."""
+
+    def __init__(self) -> None:
+        self.set: list[str] = []
+        self.limits: dict[str, int] = {}
+
+    def set_flag(self, flag: str) -> None:
+        self.set.append(flag)
+
+    def set_memory_pool_limit(self, pool: str, size: int) -> None:
+        self.limits[pool] = size
+
+    def can_run_on_DLA(self, layer: Any) -> bool:  # noqa: N802
+        return layer.name != "softmax"
+
+
+@pytest.mark.parametrize(
+    ("version", "precision", "flags"),
+    [
+        ("8.5.2", "fp16", ["SPARSE_WEIGHTS", "FP16"]),
+        ("8.5.2", "int8", ["SPARSE_WEIGHTS", "INT8", "FP16"]),
+        ("8.5.2", "fp32", ["SPARSE_WEIGHTS"]),
+        ("10.3.0", "int8", ["SPARSE_WEIGHTS"]),
+        ("11.4.1", "fp16", ["SPARSE_WEIGHTS"]),
+    ],
+)
+def test_precision_is_a_flag_only_where_the_graph_does_not_decide(
+    hwt_build: ModuleType, version: str, precision: str, flags: list[str]
+) -> None:
+    trt, config = _tensorrt(version), Config()
+    builder = SimpleNamespace(create_network=lambda bits: bits)
+    strongly, bits = hwt_build.empty_network(trt, builder)
+    assert strongly == (version != "8.5.2")
+    kinds = trt.NetworkDefinitionCreationFlag
+    assert bits == 1 << int(kinds["STRONGLY_TYPED" if strongly else "EXPLICIT_BATCH"])
+    assert hwt_build.flags(trt, config, {"precision": precision}, strongly) == flags == config.set
+
+
+def test_sparse_kernels_can_be_left_out(hwt_build: ModuleType) -> None:
+    settings = {"precision": "fp16", "sparse": False}
+    assert hwt_build.flags(_tensorrt("10.3.0"), Config(), settings, True) == []
+
+
+def test_the_accelerator_takes_what_it_can(hwt_build: ModuleType) -> None:
+    trt, config = _tensorrt("10.3.0"), Config()
+    layers = [SimpleNamespace(name=name) for name in ("conv", "softmax")]
+    network = SimpleNamespace(num_layers=2, get_layer=lambda index: layers[index])
+    with_dla = SimpleNamespace(num_DLA_cores=2)
+    asked = {"precision": "fp16", "dla": True}
+    assert hwt_build.dla(trt, with_dla, config, network, asked) == {"layers": 1, "fallback": ["softmax"]}
+    assert config.set == ["GPU_FALLBACK"]
+    assert hwt_build.dla(trt, with_dla, Config(), network, {"precision": "fp16"}) is None
+
+
+@pytest.mark.parametrize(
+    ("builder", "precision", "text"),
+    [
+        (SimpleNamespace(num_DLA_cores=0), "fp16", "reports no DLA"),
+        (SimpleNamespace(), "fp16", "reports no DLA"),
+        (SimpleNamespace(num_DLA_cores=1), "fp32", "fp16 and int8 only"),
+    ],
+)
+def test_what_the_accelerator_cannot_is_refused(
+    hwt_build: ModuleType, builder: Any, precision: str, text: str
+) -> None:
+    with pytest.raises(Exception, match=text) as caught:
+        hwt_build.dla(_tensorrt("10.3.0"), builder, Config(), None, {"precision": precision, "dla": True})
+    assert caught.value.code == "unavailable"  # type: ignore[attr-defined]
+
+
+def test_tensorrt_itself_builds_nothing_for_a_gpu_that_is_not_there(hwt_build: ModuleType) -> None:
+    with pytest.raises(Exception, match=r"TensorRT 10\.3\.0 builds on the GPU it is for"):
+        hwt_build.targets(_tensorrt("10.3.0"), Config())
+
+
+def test_the_workspace_is_limited_where_asked(hwt_build: ModuleType) -> None:
+    config = Config()
+    assert hwt_build.workspace(_tensorrt("10.3.0"), config, {"workspace_mb": 64}) == 64
+    assert config.limits == {"WORKSPACE": 64 << 20}
+    assert hwt_build.workspace(_tensorrt("10.3.0"), config, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("false", "it is not supported"),
+        ("", "it is not supported"),
+        ("Invalid Node - a\nITensor: input has type Int32", "ITensor: input has type Int32"),
+        ("Assertion failed: resolved(axes): Axis input must be constant", "Axis input must be constant"),
+        ('creator && "Plugin not found"', "Plugin not found"),
+    ],
+)
+def test_a_parsers_message_is_readable(hwt_build: ModuleType, text: str, said: str) -> None:
+    assert hwt_build.readable(text) == said
