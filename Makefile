@@ -16,7 +16,7 @@ demo: $(INSTALLED)
 	$(VENV)/bin/hwtickets demo
 
 test: $(INSTALLED)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
