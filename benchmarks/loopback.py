@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
+#: Names the ssh configuration that hwtickets uses.
+_VARIABLE = "HWTICKETS_SSH_CONFIG"
 _START_LIMIT_S = 10.0
 _END_LIMIT_S = 5.0
 #: Where servers' programs are, which the PATH of an ordinary user lacks.
@@ -46,6 +48,7 @@ class Loopback:
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
         self._known_hosts = folder / "known_hosts"
         self._key = folder / "client_key"
+        self._before: str | None = None
 
     def __enter__(self) -> Loopback:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -54,13 +57,16 @@ class Loopback:
         shutil.copy(f"{self._key}.pub", self.folder / "authorized_keys")
         self._known_hosts.touch()
         self.config.touch()
-        os.environ["HWTICKETS_SSH_CONFIG"] = str(self.config)
+        self._before = os.environ.get(_VARIABLE)
+        os.environ[_VARIABLE] = str(self.config)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.environ.pop("HWTICKETS_SSH_CONFIG", None)
+        os.environ.pop(_VARIABLE, None)
+        if self._before is not None:
+            os.environ[_VARIABLE] = self._before
         for name in list(self._servers):
             self.remove(name)
 

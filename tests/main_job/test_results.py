@@ -40,7 +40,8 @@ def test_no_file_of_a_run_is_a_pickle_or_a_leftover(finished: Path) -> None:
     suffixes = {path.suffix for path in finished.rglob("*") if path.is_file() and path.name != ".lock"}
     assert suffixes <= {
         *(".json", ".jsonl", ".yaml", ".csv", ".md", ".html", ".png", ".py"),
-        *(".safetensors", ".onnx", ".npz"),
+        *(".safetensors", ".onnx", ".npz", ".npy", ".txt"),
+        *(".cpp", ".hpp", ".cmake"),
     }
 
 

@@ -39,7 +39,7 @@ def test_layers_of_8_are_named_after_their_first_node_and_reformatting_keeps_its
 
 def test_times_and_kinds_meet_by_the_name_of_the_layer() -> None:
     times = output.node_times(_text("profile-10.json"), _text("layers-10.json"))
-    assert times == {"/stem/Conv": NodeTime("Convolution", 0.0275)}
+    assert times == {"/stem/Conv": NodeTime("Convolution", 0.0275, "kernel_of_the_stem")}
 
 
 def test_two_layers_of_one_node_are_added_up() -> None:
