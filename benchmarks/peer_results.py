@@ -1,0 +1,172 @@
+"""What a comparison of pruners comes to: accuracy at equal latency, hypervolumes, the best of the others."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.common import Table, mean_and_spread, percent
+
+#: How far above the budget a network may be measured in the end and still count as one that keeps it.
+SLACK = 0.03
+
+
+def hypervolume(points: Sequence[tuple[float, float]], worst: tuple[float, float]) -> float:
+    """Area that networks dominate: at most a cost, at least a score.
+
+    Source: Zitzler and Thiele, Multiobjective Evolutionary Algorithms (1999), section 3.3.
+
+    Args:
+        points: Cost and score of each network.
+        worst: The cost and the score that everything is better than; points beyond add nothing.
+    """
+    dearest, best = worst
+    area = 0.0
+    for cost, score in sorted(points):
+        if cost < dearest and score > best:
+            area += (dearest - cost) * (score - best)
+            best = score
+    return area
+
+
+def by_budget(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One entry for each network, budget and method: lists over the seeds, in order."""
+    dense = {(one["network"], one["seed"]): one["test"] for one in networks if one["method"] == "dense"}
+    entries = []
+    for key in dict.fromkeys((one["network"], one["budget"], one["method"]) for one in networks):
+        own = [one for one in networks if (one["network"], one["budget"], one["method"]) == key]
+        network, budget, method = key
+        shares = [one["measured"]["median"] for one in own]
+        off = [] if budget is None else [share / budget - 1 for share in shares]
+        entries.append(
+            {
+                "network": network,
+                "budget": budget,
+                "method": method,
+                "ours": own[0]["ours"],
+                "seeds": [one["seed"] for one in own],
+                "test": [one["test"] for one in own],
+                "difference": [one["test"] - dense[network, one["seed"]] for one in own],
+                "share": shares,
+                "off_budget": off,
+                "kept": all(part <= SLACK for part in off),
+                "tries": [one["tries"] for one in own],
+                "search_seconds": [one["search_seconds"] for one in own],
+                "seconds": [one["seconds"] for one in own],
+            }
+        )
+    return entries
+
+
+def hypervolumes(networks: Sequence[Mapping[str, Any]], chance: float) -> list[dict[str, Any]]:
+    """One entry for each network and method: the dominated share of what there is to dominate, by seed.
+
+    Args:
+        networks: All networks.
+        chance: Score of guessing, in percent; that and the dense latency bound the area.
+    """
+    entries = []
+    for key in dict.fromkeys(
+        (one["network"], one["method"]) for one in networks if one["budget"] is not None
+    ):
+        own = [one for one in networks if (one["network"], one["method"]) == key]
+        volumes = [
+            hypervolume(
+                [(one["measured"]["median"], one["test"]) for one in own if one["seed"] == seed],
+                (1.0, chance),
+            )
+            for seed in dict.fromkeys(one["seed"] for one in own)
+        ]
+        shares = [volume / (100.0 - chance) for volume in volumes]
+        entries.append({"network": key[0], "method": key[1], "hypervolume": shares})
+    return entries
+
+
+def against_best_peer(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each of our methods against the peer of the highest mean score among those that keep the budget.
+
+    Where no peer keeps a budget, or we do not, `best_peer` or `kept` say so. Differences are over the seeds
+    that both have.
+    """
+    compared = []
+    for entry in (entry for entry in entries if entry["ours"]):
+        place = (entry["network"], entry["budget"])
+        peers = [
+            peer
+            for peer in entries
+            if (peer["network"], peer["budget"]) == place and not peer["ours"] and peer["kept"]
+        ]
+        best = max(peers, key=lambda peer: statistics.fmean(peer["test"]), default=None)
+        both = [] if best is None else _paired(entry, best)
+        compared.append(
+            {
+                "network": place[0],
+                "budget": place[1],
+                "method": entry["method"],
+                "kept": entry["kept"],
+                "best_peer": None if best is None else best["method"],
+                "difference": both,
+            }
+        )
+    return compared
+
+
+def tables_of(result: Mapping[str, Any], where: str) -> list[Table]:
+    """The tables for people; `where` says what data and how long."""
+    once = {(one["network"], one["method"]): one["seconds"] for one in result["once"]}
+    accuracy = Table(
+        f"Test accuracy at equal measured latency, {where}; mean ± spread over seeds",
+        ("network", "budget", "method", "seeds", "test %", "to dense", "measured share", "off budget at most",
+         "tries", "search s", "all s"),
+        [_row(entry) for entry in result["summary"]],
+    )  # fmt: skip
+    volumes = Table(
+        "Hypervolume: share of the area between dense latency and guessing that the tickets dominate",
+        ("network", "method", "hypervolume", "once, s"),
+        [
+            [one["network"], one["method"], mean_and_spread(one["hypervolume"], 4),
+             f"{once.get((one['network'], one['method']), 0.0):.1f}"]
+            for one in result["hypervolumes"]
+        ],
+    )  # fmt: skip
+    best = Table(
+        "Against the most accurate peer that keeps the budget",
+        ("network", "budget", "method", "best peer", "points more"),
+        [
+            [one["network"], percent(one["budget"], 0), one["method"] + _mark(one),
+             one["best_peer"] or "none keeps it",
+             mean_and_spread(one["difference"]) if one["difference"] else ""]
+            for one in result["against_best_peer"]
+        ],
+    )  # fmt: skip
+    skipped = Table("Not compared", ("method", "reason"), [[*pair] for pair in result["skipped"].items()])
+    return [accuracy, volumes, best, *([skipped] if result["skipped"] else [])]
+
+
+def _row(entry: Mapping[str, Any]) -> list[str]:
+    shares, off = entry["share"], entry["off_budget"]
+    dense = entry["budget"] is None
+    return [
+        entry["network"],
+        "" if dense else percent(entry["budget"], 0),
+        entry["method"] + _mark(entry),
+        str(len(entry["test"])),
+        mean_and_spread(entry["test"]),
+        "" if dense else mean_and_spread(entry["difference"]),
+        f"{percent(statistics.fmean(shares))} ({percent(min(shares))} to {percent(max(shares))})",
+        "" if dense else f"{max(off, key=abs):+.1%}",
+        "" if dense else ", ".join(map(str, entry["tries"])),
+        "" if dense else f"{statistics.fmean(entry['search_seconds']):.0f}",
+        f"{statistics.fmean(entry['seconds']):.0f}",
+    ]
+
+
+def _mark(entry: Mapping[str, Any]) -> str:
+    return "" if entry["kept"] else " (above budget)"
+
+
+def _paired(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[float]:
+    known = dict(zip(other["seeds"], other["test"], strict=True))
+    pairs = zip(one["seeds"], one["test"], strict=True)
+    return [score - known[seed] for seed, score in pairs if seed in known]
