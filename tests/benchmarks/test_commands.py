@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks import prices
+from hwtickets.config import SearchConfig
+
 ROOT = Path(__file__).parents[2]
 CONFIG = """
 supernet: {name: mobile, sizes: {stages: [[16, 1, 1], [32, 1, 2]], expand_ratio: 2, kernel_sizes: [3, 5]}}
@@ -90,17 +93,9 @@ def test_pipelines_are_compared_at_equal_steps(command: Command, folder: Path) -
     assert entries["two-in-one"]["training_macs"] == [ticket["search_macs"] + ticket["recipe_macs"]]
 
 
-def test_prices_are_compared_at_one_budget(command: Command, folder: Path) -> None:
-    asked = ("--seeds", "0", "--latency", "80%", "--runs", str(folder / "prices"))
-    networks = json.loads(command("prices", *asked, "--json"))["networks"]
-    assert [network["variant"] for network in networks] == [
-        "dense",
-        "MACs",
-        "latency slope",
-        "slope + existence",
-        "knapsack at each shrink",
-    ]
-    assert all(network["macs"] < networks[1]["macs"] * 2 for network in networks[1:])
+def test_prices_differ_in_keys_that_a_search_has() -> None:
+    made = [SearchConfig(budgets={"latency": "40%"}, **keys) for keys in prices.VARIANTS.values()]
+    assert len({config.model_dump_json() for config in made}) == len(made) == 4
 
 
 def test_alignment_is_compared_at_equal_macs(command: Command, folder: Path) -> None:
