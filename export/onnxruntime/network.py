@@ -28,7 +28,7 @@ class Network:
         options.log_severity_level = ERRORS_ONLY
         path = folder / "model.onnx"
         if not path.is_file():
-            raise OSError(f"there is no {path}")
+            raise OSError(f"there is no {path}; where the bundle is packed: python unpack.py")
         try:
             self.session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]

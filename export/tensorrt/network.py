@@ -62,7 +62,7 @@ def engine_of(folder, description):
     """The engine for this model, this TensorRT and this GPU, and its record; built if it is not there."""
     path = folder / "model.onnx"
     if not path.is_file():
-        raise OSError(f"there is no {path}")
+        raise OSError(f"there is no {path}; where the bundle is packed: python unpack.py")
     model, trt = path.read_bytes(), tensorrt()
     key = {"onnx_sha256": hashlib.sha256(model).hexdigest(), "runtime": named(trt), "gpu": gpu()}
     if (folder / ENGINE).is_file() and (folder / RECORD).is_file():
