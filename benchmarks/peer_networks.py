@@ -168,7 +168,7 @@ class ViT(nn.Module):
     """
 
     def __init__(
-        self, channels: int, classes: int, side: int, width: int = 128, depth: int = 4, heads: int = 4
+        self, channels: int, classes: int, side: int, width: int = 96, depth: int = 4, heads: int = 3
     ) -> None:
         super().__init__()
         self.patches = nn.Conv2d(channels, width, 4, 4)
