@@ -1,5 +1,7 @@
 """What the agent's parts say no with."""
 
+import errno
+
 
 class Refused(Exception):  # noqa: N818
     """A request that cannot be met: its kind, what is wrong and what to do."""
@@ -12,3 +14,11 @@ class Refused(Exception):  # noqa: N818
 def first_line(error):
     """The first line of an error's text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def system_failure(error):
+    """Code, text and hint for an error of the system."""
+    reason = "{}: {}".format(error.strerror or first_line(error), error.filename or "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ("space", "no space left ({})".format(reason.rstrip(": ")), "free some space on the board")
+    return ("failed", reason.rstrip(": "), "")

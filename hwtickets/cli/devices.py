@@ -70,13 +70,17 @@ def add(
     ] = None,
     python: Annotated[str, typer.Option(help="Python on the board, a name or a path.")] = "python3",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    dla: Annotated[
+        bool,
+        typer.Option("--dla", help="Measure and deploy on its deep-learning accelerator (fp16, int8)."),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Add a board that ssh reaches; nothing is installed on it."""
     with interruptible():
         from hwtickets.devices.add import add_device
 
-        added = add_device(name, host, runtime, precision or (), python, threads)
+        added = add_device(name, host, runtime, precision or (), python, threads, dla)
     if as_json:
         print_json(added)
         return

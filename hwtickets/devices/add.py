@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from hwtickets.devices.hardware import board_hardware
 from hwtickets.devices.here import devices_here
 from hwtickets.devices.profile import DeviceProfile
@@ -18,6 +20,7 @@ from hwtickets.errors import DeviceError, UsageError, unknown
 #: Those that networks can be measured in, the preferred first, and the precisions that they are good for.
 _RUNTIMES = {"trtexec": ("fp32", "fp16"), "tensorrt": ("fp32", "fp16"), "onnxruntime": ("fp32",)}
 _PRECISIONS = ("fp32", "fp16", "int8")
+_DLA_PRECISIONS = ("fp16",)
 #: Channels that a kernel computes at once: halves of tensor cores and floats of most vector units, and floats
 #: of AVX-512.
 _ALIGNMENT = 8
@@ -46,6 +49,7 @@ def add_device(
     precisions: Sequence[str] = (),
     python: str = "python3",
     threads: int = 1,
+    dla: bool = False,
 ) -> Added:
     """Writes the profile of a board; one of the user's own of that name is replaced.
 
@@ -56,9 +60,11 @@ def add_device(
         precisions: That networks will be deployed in; by default those that the runtime is good for.
         python: Python on the board, a name or a path.
         threads: Of the runtime.
+        dla: Whether engines are for the board's deep-learning accelerator. It is a device of its own beside
+            the board's GPU: latencies differ.
 
     Raises:
-        UsageError: A name is not known or not allowed.
+        UsageError: A name is not known or not allowed, or the board is known to have no accelerator.
     """
     checked_destination(host)
     if checked_name(name) in devices_here():
@@ -80,12 +86,18 @@ def add_device(
     runtime = runtime or _best_runtime(facts)
     values = {
         "runtime": runtime,
-        "precisions": tuple(precisions) or _RUNTIMES[runtime],
+        "precisions": tuple(precisions) or (_DLA_PRECISIONS if dla else _RUNTIMES[runtime]),
+        "dla": dla,
         "description": f"{facts.model or facts.cpu} at {host}" if facts else profile.description,
         "alignment": _alignment(runtime, facts),
         **(board_hardware(facts.model, facts.power_rails) if facts else {}),
     }
-    profile = profile.model_copy(update=values)
+    if dla and values.get("dla_cores") == 0:
+        raise UsageError(f"{facts.model if facts else name} has no DLA; add it without --dla")
+    try:
+        profile = DeviceProfile.model_validate({**profile.model_dump(), **values})
+    except ValidationError as error:
+        raise UsageError(f"device {name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
     return Added(profile, save_profile(profile), unreached)
 
 

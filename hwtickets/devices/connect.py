@@ -30,10 +30,10 @@ def open_bench(profile: DeviceProfile, precision: str = "fp32") -> Bench:
             f"device {profile.name} is only known from a table: nothing can be measured on it; add your"
             " board: hwtickets devices add NAME --ssh user@host"
         )
-    if precision not in profile.precisions:
+    if precision not in profile.table_precisions:
         raise DeviceError(
             f"device {profile.name} cannot be measured at {precision}, only at"
-            f" {', '.join(profile.precisions)}"
+            f" {', '.join(profile.table_precisions)}"
         )
     # TensorRT is driven by the same agent here as on a board.
     if _by_agent(profile):
@@ -64,6 +64,8 @@ def _local_bench(profile: DeviceProfile, precision: str) -> Bench:
     from hwtickets.runtimes.bench import LocalBench
     from hwtickets.runtimes.runtime import local_runtime
 
+    # An 8-bit graph is one in a runtime of any precision.
+    opened_at = precision if precision in profile.precisions else profile.precisions[0]
     return LocalBench(
-        fingerprint(profile, precision), local_runtime(profile.runtime, profile.threads, precision)
+        fingerprint(profile, precision), local_runtime(profile.runtime, profile.threads, opened_at)
     )

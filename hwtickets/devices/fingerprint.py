@@ -28,8 +28,8 @@ _FLAGS_OF_INTEREST = (
 )
 #: Latencies are comparable where these agree; the other fields are kept for the reader.
 _DECISIVE = ("device", "cpu", "flags", "runtime", "threads", "precision")
-#: Only boards, or networks on a GPU, have these.
-_DECISIVE_OF_SOME = ("board", "l4t", "power_mode", "gpu", "driver")
+#: Only boards, or networks on a GPU or an accelerator, have these.
+_DECISIVE_OF_SOME = ("board", "l4t", "power_mode", "gpu", "accelerator", "driver")
 
 
 def fingerprint(profile: DeviceProfile, precision: str = "fp32") -> dict[str, str]:

@@ -10,6 +10,12 @@ from hwtickets.devices.ssh.destination import checked_destination
 from hwtickets.errors import UsageError
 from hwtickets.sparsity.names import PatternName
 
+#: Runtimes that run 8-bit graphs as such, whatever precision they are opened at.
+_QUANTIZED_GRAPHS = ("onnxruntime", "openvino")
+#: Runtimes that build engines, and what a deep-learning accelerator (DLA) computes in.
+_ENGINES = ("trtexec", "tensorrt")
+_DLA_PRECISIONS = {"fp16", "int8"}
+
 
 def _host(text: str) -> str:
     try:
@@ -35,6 +41,7 @@ class DeviceProfile(BaseModel):
             or more.
         threads: Threads of the runtime.
         sensors: Sensors of power or energy; empty where none is known of.
+        dla: Whether engines are for the deep-learning accelerator, with the GPU for the layers that it lacks.
         dla_cores: Deep-learning accelerators beside the GPU; None where that is not known.
         sparse_tensor_cores: Whether 2:4 sparse weights can run faster; None where that is not known.
         sparse_patterns: Patterns of masked weights that were measured to run faster, e.g. ["2:4"]; where none
@@ -54,6 +61,7 @@ class DeviceProfile(BaseModel):
     alignment: int = 8
     threads: int = 1
     sensors: tuple[str, ...] = ()
+    dla: bool = False
     dla_cores: int | None = None
     sparse_tensor_cores: bool | None = None
     sparse_patterns: tuple[PatternName, ...] = ()
@@ -73,6 +81,10 @@ class DeviceProfile(BaseModel):
     def _reachable(self) -> DeviceProfile:
         if self.connection == "ssh" and not self.host:
             raise ValueError("an ssh connection needs a host")
+        if self.dla and self.runtime not in _ENGINES:
+            raise ValueError(f"{self.runtime} has no DLA; the runtimes that do are {', '.join(_ENGINES)}")
+        if self.dla and not set(self.precisions) <= _DLA_PRECISIONS:
+            raise ValueError("a DLA computes in fp16 and int8 only")
         return self
 
     # The generated one would hash `sources`, which cannot be.
@@ -84,6 +96,12 @@ class DeviceProfile(BaseModel):
         """How to get at it, in words."""
         texts = {"local": "this machine", "ssh": f"board at {self.host}", "none": "table only: predicted"}
         return texts[self.connection]
+
+    @property
+    def table_precisions(self) -> tuple[str, ...]:
+        """Precisions that a latency table of it can be of: its own, and what only a graph can be in."""
+        added = ("int8",) if self.runtime in _QUANTIZED_GRAPHS and "int8" not in self.precisions else ()
+        return (*self.precisions, *added)
 
     @property
     def measurable(self) -> bool:

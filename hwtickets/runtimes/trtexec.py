@@ -14,6 +14,7 @@ from hwtickets.runtimes.tensorrt_record import EngineSettings, plain_version
 #: their old names do nothing.
 _TIMING = ("useCudaGraph", "useSpinWait", "noDataTransfers", "separateProfileRun")
 _WARMUP_MS = 200
+_DLA_CORE = "useDLACore=0"
 #: What trtexec prints of itself while the options above are in force.
 IN_FORCE = {
     "CUDA Graph": "Enabled",
@@ -81,7 +82,7 @@ def build_arguments(offered: Offered, settings: EngineSettings) -> list[str]:
         "--skipInference" if offered.has("skipInference") else "--buildOnly",
         *_flags(offered, _precision_flags(offered, settings.precision)),
         *_flags(offered, ["sparsity=enable"] if settings.sparse else []),
-        *_flags(offered, ["useDLACore=0", "allowGPUFallback"] if settings.dla else []),
+        *_flags(offered, [_DLA_CORE, "allowGPUFallback"] if settings.dla else []),
         *_flags(offered, pool),
     ]
 
@@ -91,8 +92,14 @@ def flags_set(arguments: Sequence[str]) -> list[str]:
     return [flag for argument, flag in _FLAG_NAMES.items() if argument in arguments]
 
 
-def timing_arguments(offered: Offered, iterations: int) -> list[str]:
-    """Arguments that time an engine, every option said that has a say in the result."""
+def timing_arguments(offered: Offered, iterations: int, dla: bool = False) -> list[str]:
+    """Arguments that time an engine, every option said that has a say in the result.
+
+    Args:
+        offered: By the trtexec that will run.
+        iterations: Timed runs.
+        dla: Whether the engine is for the deep-learning accelerator.
+    """
     streams = "infStreams" if offered.has("infStreams") else "streams"
     return [
         "--loadEngine={plan}",
@@ -103,21 +110,22 @@ def timing_arguments(offered: Offered, iterations: int) -> list[str]:
         "--idleTime=0",
         f"--{streams}=1",
         *_flags(offered, _TIMING),
+        *_on_core(dla),
         "--exportTimes={out:times}",
     ]
 
 
-def profile_arguments(offered: Offered, iterations: int) -> list[str]:
-    """Arguments that time the layers of an engine and say what they are made of."""
+def profile_arguments(offered: Offered, iterations: int, dla: bool = False) -> list[str]:
+    """Arguments that time the layers of an engine and say what they are made of; see `timing_arguments`."""
     return [
-        *timing_arguments(offered, iterations),
+        *timing_arguments(offered, iterations, dla),
         "--profilingVerbosity=detailed",
         "--exportProfile={out:profile}",
         "--exportLayerInfo={out:layers}",
     ]
 
 
-def run_arguments(inputs: Sequence[str]) -> list[str]:
+def run_arguments(inputs: Sequence[str], dla: bool = False) -> list[str]:
     """Arguments that run an engine once; {input0}, {input1}, ... stand for files of raw values."""
     values = ",".join(f"{name}:{{input{index}}}" for index, name in enumerate(inputs))
     return [
@@ -125,6 +133,7 @@ def run_arguments(inputs: Sequence[str]) -> list[str]:
         "--iterations=1",
         "--duration=0",
         "--warmUp=0",
+        *_on_core(dla),
         f"--loadInputs={values}",
         "--exportOutput={out:output}",
     ]
@@ -162,6 +171,11 @@ def _precision_flags(offered: Offered, precision: str) -> list[str]:
         version, known = plain_version(offered.version), ", ".join(_PRECISION_FLAGS)
         raise UsageError(f"TensorRT {version} has no {precision}; it has {known}")
     return _PRECISION_FLAGS[precision]
+
+
+def _on_core(dla: bool) -> list[str]:
+    """Which accelerator an engine that was built for one runs on."""
+    return [f"--{_DLA_CORE}"] if dla else []
 
 
 def _flags(offered: Offered, arguments: Sequence[str]) -> list[str]:

@@ -51,6 +51,13 @@ def test_a_board_that_is_not_reached_cannot_be_checked(capsys: pytest.CaptureFix
     assert "error: device orin: the host me@orin.invalid is not known; check the" in capsys.readouterr().err
 
 
+def test_the_accelerator_of_a_board_is_a_device_of_its_own() -> None:
+    line = "devices add orin-dla --ssh me@orin.invalid --runtime trtexec --dla"
+    assert run(line.split()) == 0
+    added = get_device("orin-dla")
+    assert (added.dla, added.precisions) == (True, ("fp16",))
+
+
 def test_the_result_can_be_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["devices", "add", "orin", "--ssh", "me@orin.invalid", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["profile"]["host"] == "me@orin.invalid"
@@ -65,6 +72,18 @@ def test_the_result_can_be_json(capsys: pytest.CaptureFixture[str]) -> None:
         ("orin", "me:secret@orin", {}, "a password does not belong"),
         ("orin", "orin", {"runtime": "tensort"}, "unknown runtime 'tensort'; did you mean 'tensorrt'"),
         ("orin", "orin", {"precisions": ["fp61"]}, "unknown precision 'fp61'; did you mean 'fp16'"),
+        (
+            "orin",
+            "me@orin.invalid",
+            {"dla": True},
+            "device orin: onnxruntime has no DLA; the runtimes that do",
+        ),
+        (
+            "orin",
+            "me@orin.invalid",
+            {"dla": True, "runtime": "tensorrt", "precisions": ["fp16", "fp32"]},
+            "a DLA computes in fp16 and int8 only",
+        ),
     ],
 )
 def test_a_wrong_request_writes_nothing(

@@ -72,8 +72,8 @@ def test_every_option_that_is_given_is_offered() -> None:
         offered = _offered(version)
         arguments = [
             *trtexec.build_arguments(offered, EngineSettings("int8", dla=True, workspace_mb=256)),
-            *trtexec.profile_arguments(offered, 10),
-            *trtexec.run_arguments(["x"]),
+            *trtexec.profile_arguments(offered, 10, dla=True),
+            *trtexec.run_arguments(["x"], dla=True),
         ]
         for argument in arguments:
             assert offered.has(argument.removeprefix("--").partition("=")[0]), (version, argument)
@@ -84,6 +84,18 @@ def test_settings_become_arguments_and_tensorrts_own_flags() -> None:
     arguments = trtexec.build_arguments(_offered("8.5"), settings)
     assert {"--useDLACore=0", "--allowGPUFallback", "--memPoolSize=workspace:256"} <= set(arguments)
     assert trtexec.flags_set(arguments) == ["SPARSE_WEIGHTS", "FP16", "GPU_FALLBACK"]
+
+
+@pytest.mark.parametrize("version", ["8.5", "10.5", "11.1"])
+def test_an_engine_for_the_accelerator_is_timed_profiled_and_run_on_it(version: str) -> None:
+    offered = _offered(version)
+    for dla in (False, True):
+        for arguments in (
+            trtexec.timing_arguments(offered, 10, dla),
+            trtexec.profile_arguments(offered, 10, dla),
+            trtexec.run_arguments(["x"], dla),
+        ):
+            assert ("--useDLACore=0" in arguments) == dla
 
 
 def test_a_precision_that_8_5_lacks_is_refused() -> None:

@@ -16,9 +16,10 @@ from hwtickets.power import EnergyPerRun, NoMeterError
 from hwtickets.power.rails import whole_module
 from hwtickets.power.samples import energy_of_samples
 from hwtickets.runtimes.bench import Model
+from hwtickets.runtimes.half import require_safe_in_half
 from hwtickets.runtimes.onnxruntime import Array
 from hwtickets.runtimes.precision import at_precision
-from hwtickets.runtimes.profiling import WARMUP_RUNS, NodeTime, trimmed
+from hwtickets.runtimes.profiling import WARMUP_RUNS, NodeTime, trimmed, with_gelus_named
 from hwtickets.runtimes.timing import Timing
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ class AgentBench:
         content = self._content(model)
         found = self._ask("profile", [content], inputs, model=sha256_of(content), runs=runs + WARMUP_RUNS)
         times_ms = self._trimmed_ms(found["nodes"])
-        return {name: NodeTime(kind, times_ms[name]) for name, kind, _ in found["nodes"]}
+        return with_gelus_named(
+            content, {name: NodeTime(kind, times_ms[name]) for name, kind, _ in found["nodes"]}
+        )
 
     def run(self, model: Model, batches: Iterable[Mapping[str, Array]]) -> list[list[Array]]:
         """All outputs for each set of inputs."""
@@ -165,7 +168,11 @@ class AgentBench:
         return {name: trimmed(times_us) / 1e3 for name, _, times_us in nodes}
 
     def _content(self, model: Model) -> bytes:
-        return at_precision(model, self._precision)
+        content = at_precision(model, self._precision)
+        if self._spec["runtime"] == "onnxruntime":
+            # The process that it would end is the agent's.
+            require_safe_in_half(content)
+        return content
 
     def _ask(
         self, operation: str, contents: Iterable[bytes], inputs: Mapping[str, Array], **fields: object

@@ -10,6 +10,7 @@ from hwtickets.devices.profile import DeviceProfile
 from hwtickets.devices.ssh.client import hold
 from hwtickets.devices.ssh.facts import BoardFacts
 from hwtickets.errors import DeviceError
+from hwtickets.runtimes.tensorrt_record import EngineSettings
 
 if TYPE_CHECKING:
     from hwtickets.runtimes.bench import Bench
@@ -30,7 +31,7 @@ def open_ssh_bench(profile: DeviceProfile, precision: str) -> Bench:
         if profile.runtime == "trtexec":
             from hwtickets.devices.ssh.trtexec_bench import TrtexecBench
 
-            bench = TrtexecBench(agent, profile.name, precision, found)
+            bench = TrtexecBench(agent, profile.name, EngineSettings(precision, dla=profile.dla), found)
         elif profile.runtime == "tensorrt":
             from hwtickets.devices.ssh.tensorrt_bench import TensorRTBench
 
@@ -72,10 +73,11 @@ def board_fingerprint(profile: DeviceProfile, precision: str, facts: BoardFacts)
 
 
 def _gpu(profile: DeviceProfile, facts: BoardFacts) -> dict[str, str]:
-    """The GPU, where it is what computes."""
+    """The GPU, where it is what computes, and the accelerator, where that does."""
+    dla = {"accelerator": "DLA, the GPU for what it lacks"} if profile.dla else {}
     if facts.gpu is None or profile.runtime == "onnxruntime":
-        return {}
-    return {"gpu": f"{facts.gpu['name']} ({facts.gpu['compute_capability']})"}
+        return dla
+    return {"gpu": f"{facts.gpu['name']} ({facts.gpu['compute_capability']})", **dla}
 
 
 def runtime_advice(profile: DeviceProfile) -> str:

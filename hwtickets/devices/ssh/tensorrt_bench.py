@@ -29,11 +29,12 @@ class TensorRTBench(AgentBench):
         power_rails: Iterable[str] = (),
     ) -> None:
         super().__init__(agent, profile, precision, fingerprint, tuple(power_rails))
-        self._spec |= {"runtime": "tensorrt", **asdict(EngineSettings(precision))}
+        self._settings = EngineSettings(precision, dla=profile.dla)
+        self._spec |= {"runtime": "tensorrt", **asdict(self._settings)}
 
     def engine(self, model: Model, settings: EngineSettings | None = None) -> BuiltEngine:
         """Builds an engine with TensorRT's Python module; see `EngineBench`."""
-        content, settings = self._content(model), settings or EngineSettings(self._precision)
+        content, settings = self._content(model), settings or self._settings
         spec, sha256 = {**self._spec, **asdict(settings)}, sha256_of(content)
         found = self._agent.call("build", LIMIT_S, [content], spec=spec, model=sha256)
         record = EngineRecord.built(sha256, settings, found["record"], found["record"]["layers"])

@@ -44,14 +44,16 @@ class TrtexecBench:
     Args:
         agent: Of the board, which it holds; is closed with the bench.
         name: Of the device, for messages.
-        precision: Of the networks.
+        settings: What engines are built with where nothing else is asked, the networks' precision included.
         fingerprint: What latencies measured here depend on; the timing options in force are added.
     """
 
     boards = 1
 
-    def __init__(self, agent: AgentClient, name: str, precision: str, fingerprint: Mapping[str, str]) -> None:
-        self._agent, self._name, self._precision = agent, name, precision
+    def __init__(
+        self, agent: AgentClient, name: str, settings: EngineSettings, fingerprint: Mapping[str, str]
+    ) -> None:
+        self._agent, self._name, self._settings = agent, name, settings
         self._offered = trtexec.Offered.parsed(self._execute(["--help"], _HELP_LIMIT_S)["printed"])
         self.fingerprint: Mapping[str, str] = {
             **fingerprint,
@@ -94,7 +96,7 @@ class TrtexecBench:
 
     def node_times(self, model: Model, inputs: Mapping[str, Array], runs: int = 200) -> dict[str, NodeTime]:
         """Times of the layers, each under the name of its first ONNX node."""
-        arguments = trtexec.profile_arguments(self._offered, runs)
+        arguments = trtexec.profile_arguments(self._offered, runs, self._settings.dla)
         files = self._passed(arguments, _RUN_LIMIT_S, plan=self._plan(model))["files"]
         return trtexec_output.node_times(files["profile"], files["layers"])
 
@@ -115,7 +117,7 @@ class TrtexecBench:
 
     def engine(self, model: Model, settings: EngineSettings | None = None) -> BuiltEngine:
         """Builds an engine with trtexec; see `EngineBench`."""
-        content, settings = at_precision(model, self._precision), settings or EngineSettings(self._precision)
+        content, settings = at_precision(model, self._settings.precision), settings or self._settings
         arguments = trtexec.build_arguments(self._offered, settings)
         if settings.dla and "--allowGPUFallback" not in arguments:
             raise self._distrust("this trtexec has no DLA; build for the GPU")
@@ -143,7 +145,8 @@ class TrtexecBench:
 
     def _samples(self, plan: str, iterations: int) -> tuple[list[float], bool]:
         """Times of the runs in ms, and whether the board throttled meanwhile."""
-        done = self._passed(trtexec.timing_arguments(self._offered, iterations), _RUN_LIMIT_S, plan=plan)
+        arguments = trtexec.timing_arguments(self._offered, iterations, self._settings.dla)
+        done = self._passed(arguments, _RUN_LIMIT_S, plan=plan)
         values = trtexec_output.sample_times_ms(done["files"]["times"])
         self._require_trust(values, done["printed"])
         if len(values) < iterations:
@@ -165,7 +168,8 @@ class TrtexecBench:
             f"input{index}": np.ascontiguousarray(values).tobytes()
             for index, values in enumerate(inputs.values())
         }
-        done = self._passed(trtexec.run_arguments(list(inputs)), _RUN_LIMIT_S, contents, plan=plan)
+        arguments = trtexec.run_arguments(list(inputs), self._settings.dla)
+        done = self._passed(arguments, _RUN_LIMIT_S, contents, plan=plan)
         return trtexec_output.outputs(done["files"]["output"])
 
     def _distrust(self, reason: str) -> DeviceError:

@@ -13,6 +13,7 @@ from hwtickets.devices import DeviceProfile
 from hwtickets.runtimes.onnxruntime import Array
 from hwtickets.space.operators import GraphBuilder
 from hwtickets.tables.skeleton import skeleton_model
+from tests.runtimes.conftest import model  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -54,16 +55,6 @@ def profile(host: str, **values: object) -> DeviceProfile:
 def make_profile() -> Callable[..., DeviceProfile]:
     """Makes profiles of hosts."""
     return profile
-
-
-@pytest.fixture(scope="session")
-def model() -> bytes:
-    """Two convolutions and a classifier over 8x8 images."""
-    builder = GraphBuilder(3, 8, 8)
-    x = builder.conv("stem", "conv", builder.graph.input, 16, 3, activation="relu")
-    x = builder.conv("body", "depthwise", x, 16, 3, groups=16)
-    builder.linear("head", "classifier", builder.pool("head", "pool", x), 4)
-    return skeleton_model(builder.graph)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from hwtickets.devices import DeviceProfile, differences, get_device, open_bench
 from hwtickets.errors import DeviceError, HwticketsError
 from hwtickets.runtimes.onnxruntime import Array
+from tests.runtimes.test_onnxruntime import tokens
 
 
 def test_times_have_the_order_of_those_taken_here(
@@ -91,3 +93,11 @@ def test_fp16_models_still_take_and_give_fp32(
         rounded, exact = (bench.run(model, [inputs])[0][0] for bench in (half, full))
     assert rounded.dtype == np.float32
     assert 0 < float(np.abs(rounded - exact).max()) < 0.05
+
+
+def test_what_would_end_the_agent_is_not_sent(board: DeviceProfile) -> None:
+    with open_bench(board) as bench, pytest.raises(DeviceError, match="MatMul in fp16 with a free batch"):
+        bench.run(tokens(TensorProto.FLOAT16, "batch"), [])
+    with open_bench(board) as bench:
+        ones = {"x": np.ones((2, 4, 8), np.float32)}
+        assert bench.run(tokens(TensorProto.FLOAT, "batch"), [ones])[0][0].shape == (2, 8, 2)

@@ -14,6 +14,7 @@ from hwtickets.deploy.engine import build_engine, read_engine, require_engine_fi
 from hwtickets.deploy.sparse_account import sparse_account_on
 from hwtickets.deploy.two_four import pruned
 from hwtickets.devices import DeviceProfile, get_device, open_bench
+from hwtickets.devices.fingerprint import differences, fingerprint_id
 from hwtickets.errors import DeviceError, HwticketsError
 from hwtickets.runtimes.onnxruntime import Array
 from hwtickets.runtimes.tensorrt_record import EngineBench, EngineSettings
@@ -110,6 +111,16 @@ def test_trtexec_and_the_python_module_give_the_same_record(
 def test_an_accelerator_that_trtexec_does_not_offer_is_refused(trt_board: DeviceProfile, path: Path) -> None:
     with pytest.raises(DeviceError, match="this trtexec has no DLA"):
         build_engine(path, trt_board, path.parent, EngineSettings("fp16", dla=True))
+    device = trt_board.model_copy(update={"dla": True})
+    with open_bench(device, "fp16") as bench:
+        accelerated = bench.fingerprint
+        with pytest.raises(DeviceError, match="this trtexec has no DLA"):
+            bench.time({"one": path}, {}, 10)
+    with open_bench(trt_board, "fp16") as bench:
+        assert differences(accelerated, bench.fingerprint) == [
+            "accelerator: DLA, the GPU for what it lacks -> unknown"
+        ]
+        assert fingerprint_id(accelerated) != fingerprint_id(bench.fingerprint)
 
 
 def test_an_operator_that_trtexec_refuses_is_named(trt_board: DeviceProfile, tmp_path: Path) -> None:
