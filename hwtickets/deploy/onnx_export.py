@@ -20,6 +20,7 @@ from hwtickets import files
 from hwtickets.deploy.onnx_file import LARGEST_BYTES, opened_onnx
 from hwtickets.deploy.opsets import OPSET, opset_of
 from hwtickets.errors import HwticketsError
+from hwtickets.runtimes.gelu import let_gelus_fuse
 
 __all__ = ["BATCH", "OPSET", "GraphOptions", "block_of", "export_onnx", "write_onnx"]
 
@@ -59,6 +60,7 @@ def export_onnx(model: nn.Module, input_shape: tuple[int, int, int], dynamic_bat
     _use_global_pooling(proto)
     proto = _slimmed(proto)
     _name_new_nodes(proto)
+    let_gelus_fuse(proto.graph)
     _name_tensors(proto)
     _positive_zeros(proto)
     if dynamic_batch:

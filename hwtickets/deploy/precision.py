@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 from hwtickets.deploy.evidence import NOISE_IMAGES, Evidence
 from hwtickets.deploy.quantization import QuantizationRecipe, Quantizer
-from hwtickets.deploy.runnable import require_runnable, require_safe_in_half
+from hwtickets.deploy.runnable import require_runnable
 from hwtickets.deploy.sensitivity import quantize_within
 from hwtickets.progress import Progress
+from hwtickets.runtimes.half import require_safe_in_half
 from hwtickets.runtimes.precision import at_precision
 from hwtickets.tasks.task import Task
 

@@ -57,26 +57,6 @@ def require_runnable(model: bytes) -> None:
     )
 
 
-def require_safe_in_half(model: bytes) -> None:
-    """Raises a DeviceError for a network in fp16 that ends the process of ONNX Runtime on x86.
-
-    Loading a product of transposed tokens with a free batch is a segmentation fault there: issue 28392 of
-    ONNX Runtime, seen in 1.24 to 1.31.
-
-    Args:
-        model: A serialized network in fp16.
-    """
-    graph = opened_onnx(model).graph
-    free = any(dim.dim_param for value in graph.input for dim in value.type.tensor_type.shape.dim)
-    transposed = {name for node in graph.node if node.op_type == "Transpose" for name in node.output}
-    found = [node for node in graph.node if node.op_type == "MatMul" and transposed & set(node.input)]
-    if free and found:
-        raise DeviceError(
-            f"ONNX Runtime cannot load MatMul in fp16 with a free batch ({found[0].name}); nearest: fp32, or"
-            " export without --dynamic-batch"
-        )
-
-
 def lacking_operators(model: bytes) -> list[Lacking]:
     """Kinds of operators that ONNX Runtime on the CPU has no kernel for; empty if the network loads.
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hwtickets.errors import HwticketsError
 from hwtickets.runtimes.clocks import Timer, cpu_clock, timed
+from hwtickets.runtimes.half import ENDS_THE_PROCESS, dangerous_product
 
 if TYPE_CHECKING:
     from hwtickets.runtimes.profiling import NodeTime
@@ -120,9 +121,10 @@ def create_session(
     name = str(model) if isinstance(model, Path) else "the given model"
     if isinstance(model, Path) and not model.is_file():
         raise HwticketsError(f"there is no model at {model}")
+    disabled = [ENDS_THE_PROCESS] if dangerous_product(model) else []
     source = str(model) if isinstance(model, Path) else model
     try:
-        return ort.InferenceSession(source, options, providers=list(providers))
+        return ort.InferenceSession(source, options, providers=list(providers), disabled_optimizers=disabled)
     except Exception as error:  # The runtime's exceptions share no base class below Exception.
         reason = str(error).split("\n")[0]
         raise HwticketsError(f"ONNX Runtime cannot load {name}: {reason}; export it again") from error

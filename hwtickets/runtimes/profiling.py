@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 
 from hwtickets.files import read_json
+from hwtickets.runtimes import gelu
 from hwtickets.runtimes.onnxruntime import CPU, Array, create_session, session_options
 
 _SUFFIX = "_kernel_time"
@@ -72,7 +74,22 @@ def node_times(
             name = event["name"].removesuffix(_SUFFIX)
             durations_us.setdefault(name, []).append(event["dur"])
             op_types[name] = event["args"]["op_name"]
-    return {name: NodeTime(op_types[name], trimmed(us) / 1e3) for name, us in durations_us.items()}
+    found = {name: NodeTime(op_types[name], trimmed(us) / 1e3) for name, us in durations_us.items()}
+    return with_gelus_named(model, found)
+
+
+def with_gelus_named(model: bytes | Path, times: Mapping[str, NodeTime]) -> dict[str, NodeTime]:
+    """Times of ONNX Runtime's nodes with the names of the network's GELUs in place of the runtime's own.
+
+    Args:
+        model: As it was given to the runtime.
+        times: By the runtime's names, in order of execution.
+    """
+    if not any(time.op_type in gelu.KINDS for time in times.values()):
+        return dict(times)
+    graph = onnx.load(model).graph if isinstance(model, Path) else onnx.load_from_string(model).graph
+    names = gelu.named_gelus(graph, {name: time.op_type for name, time in times.items()})
+    return {names.get(name, name): time for name, time in times.items()}
 
 
 def original_name(node: str) -> str:

@@ -14,28 +14,26 @@ from hwtickets.runtimes.onnx_node import Call, OnnxNode
 
 def conv(node: OnnxNode) -> Call:
     """A convolution over one to three dimensions."""
-    pads = _symmetric(node)
-    keywords = {
-        "stride": node.attributes.get("strides", [1] * len(pads)),
-        "padding": pads,
-        "dilation": node.attributes.get("dilations", [1] * len(pads)),
-        "groups": node.attributes.get("group", 1),
-    }
-    return Call([F.conv1d, F.conv2d, F.conv3d][len(pads) - 1], keywords)
+    keywords = _convolving(node)
+    return Call([F.conv1d, F.conv2d, F.conv3d][len(keywords["padding"]) - 1], keywords)
 
 
 def conv_transpose(node: OnnxNode) -> Call:
     """A transposed convolution."""
+    keywords = _convolving(node)
+    axes = len(keywords["padding"])
+    keywords["output_padding"] = node.attributes.get("output_padding", [0] * axes)
+    return Call([F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d][axes - 1], keywords)
+
+
+def _convolving(node: OnnxNode) -> dict[str, Any]:
     pads = _symmetric(node)
-    keywords = {
+    return {
         "stride": node.attributes.get("strides", [1] * len(pads)),
         "padding": pads,
-        "output_padding": node.attributes.get("output_padding", [0] * len(pads)),
         "dilation": node.attributes.get("dilations", [1] * len(pads)),
         "groups": node.attributes.get("group", 1),
     }
-    functions = [F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d]
-    return Call(functions[len(pads) - 1], keywords)
 
 
 def max_pool(node: OnnxNode) -> Call:

@@ -116,3 +116,20 @@ def test_a_runtime_of_other_names_has_layers_without_origin(exact: bytes) -> Non
     first, second, _ = layer_times(exact, BLOCKS, bench, IMAGE, 1.0)  # type: ignore[arg-type]
     assert (first.module, first.block, first.macs) == ("", "stem", 0)
     assert first.time_ms + second.time_ms == pytest.approx(1.0), "profiling may take longer than the network"
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "expected"),
+    [
+        # 2 us a node are what profiling adds.
+        (0.056, [0.048, 0.008]),
+        # 13 us a node are not: the machine was slower; beyond 3 us in proportion.
+        (0.034, [0.034 * 47 / 54, 0.034 * 7 / 54]),
+    ],
+)
+def test_what_profiling_adds_is_taken_off(exact: bytes, latency_ms: float, expected: list[float]) -> None:
+    names = [name for name, operator in DeployedGraph(exact, BLOCKS).operators.items() if operator.macs][:2]
+    times = dict(zip(names, (NodeTime("Conv", 0.05), NodeTime("Conv", 0.01)), strict=True))
+    told = _Told("onnxruntime", times)
+    first, last, overhead = layer_times(exact, BLOCKS, told, IMAGE, latency_ms)  # type: ignore[arg-type]
+    assert [first.time_ms, last.time_ms] == pytest.approx(expected) and overhead.time_ms == 0
