@@ -20,6 +20,8 @@ from hwtickets.progress import Progress
 from hwtickets.runtimes import Runtime, local_runtime
 
 DENSE, TICKET, INT8 = "dense fp32", "ticket fp32", "ticket int8"
+#: Run folder of the search that is looked at if nothing is said.
+RUN = "runs/precisions"
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,22 @@ class Way:
         return local_runtime(self.device.runtime, self.device.threads, self.precision)
 
 
-def add_run(made: argparse.ArgumentParser, folder: str) -> None:
-    """Adds the options that name the run and the devices."""
+def parser(text: str | None, runs: int, runs_of: str) -> argparse.ArgumentParser:
+    """A parser with the options that name the run, the devices and how often each is run.
+
+    Args:
+        text: The docstring of the benchmark.
+        runs: Runs if nothing is said.
+        runs_of: What is run so often.
+    """
+    made = common.parser(text)
     common.add_config(made)
     made.add_argument(
         "--run",
         type=Path,
-        default=Path(folder),
+        default=Path(RUN),
         metavar="DIR",
-        help=f"run folder of a search; made by --config if it is not there (default: {folder})",
+        help=f"run folder of a search; made by --config if it is not there (default: {RUN})",
     )
     made.add_argument(
         "--devices",
@@ -58,6 +67,8 @@ def add_run(made: argparse.ArgumentParser, folder: str) -> None:
         metavar="NAMES",
         help="this machine's runtimes (default: cpu,cpu-openvino)",
     )
+    made.add_argument("--runs", type=int, default=runs, metavar="N", help=f"{runs_of} (default: {runs})")
+    return made
 
 
 def devices_of(options: argparse.Namespace) -> list[DeviceProfile]:

@@ -10,7 +10,6 @@ python -m benchmarks.precisions --config configs/precisions.yaml --run runs/prec
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,10 @@ from benchmarks.deployed import (
     INT8,
     TICKET,
     Way,
-    add_run,
     bundles_of,
     devices_of,
     image_of,
+    parser,
     runs_int8,
     versions_of,
 )
@@ -135,19 +134,9 @@ def verdict_row(entry: dict[str, Any]) -> list[str]:
     return [entry["device"], common.ratio_text(entry["speedup"]), f"{entry['drop']:+.2f}", goal]
 
 
-def arguments() -> argparse.Namespace:
-    """The options of this benchmark."""
-    parser = common.parser(__doc__)
-    add_run(parser, "runs/precisions")
-    parser.add_argument(
-        "--runs", type=int, default=2000, metavar="N", help="timed runs of each (default: 2000)"
-    )
-    return parser.parse_args()
-
-
 def main() -> None:
     """Measures all networks and prints latency, accuracy and size."""
-    options = arguments()
+    options = parser(__doc__, 2000, "timed runs of each").parse_args()
     bundles, devices = bundles_of(options), devices_of(options)
     ticket = options.run / "ticket"
     task, identity = task_of(Ticket.load(ticket)), ticket_hash(ticket)

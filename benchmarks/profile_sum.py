@@ -25,10 +25,10 @@ from benchmarks.deployed import (
     DENSE,
     TICKET,
     Way,
-    add_run,
     bundles_of,
     devices_of,
     image_of,
+    parser,
     quantized,
     runs_int8,
     versions_of,
@@ -142,16 +142,12 @@ def rows_of(device: str, precision: str, point: dict[str, Any]) -> list[list[str
 
 def arguments() -> argparse.Namespace:
     """The options of this benchmark."""
-    parser = common.parser(__doc__)
-    add_run(parser, "runs/precisions")
-    parser.add_argument(
-        "--runs", type=int, default=400, metavar="N", help="runs a turn, timed and profiled (default: 400)"
-    )
-    parser.add_argument("--turns", type=int, default=5, metavar="N", help="of each network (default: 5)")
-    parser.add_argument(
+    made = parser(__doc__, 400, "runs a turn, timed and profiled")
+    made.add_argument("--turns", type=int, default=5, metavar="N", help="of each network (default: 5)")
+    made.add_argument(
         "--networks", type=int, default=12, metavar="N", help="random ones for the fit (default: 12)"
     )
-    return parser.parse_args()
+    return made.parse_args()
 
 
 def main() -> None:

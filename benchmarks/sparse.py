@@ -22,7 +22,6 @@ import torch
 
 from benchmarks import common
 from benchmarks.common import Points, Table, microseconds, percent
-from benchmarks.masks import network
 from hwtickets.budgets import format_amount
 from hwtickets.deploy.check import measure
 from hwtickets.deploy.deployable import deployable
@@ -34,7 +33,8 @@ from hwtickets.devices import DeviceProfile, get_device, open_bench
 from hwtickets.errors import HwticketsError
 from hwtickets.runtimes.semi_structured import require_sparse_tensor_cores, time_product
 from hwtickets.sparsity.mask import apply_masks, magnitude_masks
-from hwtickets.supernets import Supernet
+from hwtickets.sparsity.ticket import Ticket
+from hwtickets.supernets import Supernet, build_supernet
 
 DENSE, AGAIN, TWO_FOUR = "dense", "dense again", "2:4"
 MASKED = {"masked 50 %": 0.5, "masked 90 %": 0.9}
@@ -48,6 +48,16 @@ SHAPES = (
     (2048, 2048, 3136),
     (4096, 4096, 8192),
 )
+
+
+def network(options: argparse.Namespace) -> tuple[Supernet, dict[str, str]]:
+    """The network to be masked, and its deployed forms."""
+    if options.ticket is not None:
+        ticket = Ticket.load(options.ticket)
+        return ticket.module(), ticket.architecture.forms
+    supernet = common.search_config(options.config).supernet
+    torch.manual_seed(0)
+    return build_supernet(supernet.name, options.input, common.CLASSES, supernet.sizes).eval(), {}
 
 
 def variants(model: Supernet, forms: dict[str, str], layer_floor: float) -> dict[str, bytes]:

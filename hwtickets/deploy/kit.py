@@ -1,4 +1,4 @@
-"""The kit of a bundle: runners in Python and C++ for one runtime and task, and what they read."""
+"""The kit of a bundle: runners in Python, for most runtimes also in C++, for one task, and what they read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hwtickets import files
 from hwtickets.resources import resource_dir
 
 #: Folder under `export/` of a device's runtime; networks for any other run in ONNX Runtime too.
-_KITS = {"tensorrt": "tensorrt", "trtexec": "tensorrt"}
+_KITS = {"openvino": "openvino", "tensorrt": "tensorrt", "trtexec": "tensorrt"}
 _DEFAULT, _COMMON = "onnxruntime", "common"
 #: Modules of the agent that a kit needs: both build and run engines on the board.
 _OF_AGENT = {"tensorrt": ("hwt_build.py", "hwt_cuda.py", "hwt_engine.py", "hwt_refused.py")}
@@ -39,8 +39,9 @@ def kit_files(kit: str, task: str) -> dict[str, Path]:
     """
     common, own, agent = (resource_dir("export") / name for name in (_COMMON, kit, "agent"))
     found = {path.name: path for path in common.glob("*.py") if path.name in (*_EVERYWHERE, f"{task}.py")}
-    for folder in (common, own):
-        found |= {f"cpp/{path.name}": path for path in (folder / "cpp").iterdir() if path.is_file()}
+    if (own / "cpp").is_dir():
+        for folder in (common, own):
+            found |= {f"cpp/{path.name}": path for path in (folder / "cpp").iterdir() if path.is_file()}
     found |= {name: agent / name for name in _OF_AGENT.get(kit, ())}
     return {**found, **{path.name: path for path in own.iterdir() if path.is_file()}}
 

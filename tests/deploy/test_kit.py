@@ -32,6 +32,7 @@ FACTS: dict[str, Any] = {
         ("onnxruntime", "onnxruntime"),
         ("trtexec", "tensorrt"),
         ("tensorrt", "tensorrt"),
+        ("openvino", "openvino"),
         ("else", "onnxruntime"),
     ],
 )
@@ -39,11 +40,11 @@ def test_every_runtime_has_a_kit(runtime: str, kit: str) -> None:
     assert kit_of(runtime) == kit
 
 
-@pytest.mark.parametrize("kit", ["onnxruntime", "tensorrt"])
+@pytest.mark.parametrize("kit", ["onnxruntime", "openvino", "tensorrt"])
 @pytest.mark.parametrize("task", TASKS)
 def test_a_kit_holds_the_runner_of_one_task_and_all_that_it_imports(kit: str, task: str) -> None:
     found = kit_files(kit, task)
-    assert {"README.md", "run.py", "network.py", f"{task}.py", "cpp/CMakeLists.txt"} <= set(found)
+    assert {"README.md", "run.py", "network.py", f"{task}.py"} <= set(found)
     assert not {f"{other}.py" for other in TASKS if other != task} & set(found)
     assert all(path.is_file() for path in found.values())
     modules = {name.removesuffix(".py") for name in found if name.endswith(".py")}
@@ -69,6 +70,11 @@ def test_what_programs_without_json_need_is_written_plainly(tmp_path: Path) -> N
         "mean 0.5 0.25",
         "box_padding 1.25",
     ]
+
+
+@pytest.mark.parametrize("kit", ["onnxruntime", "tensorrt"])
+def test_boards_get_a_runner_in_cpp_too(kit: str) -> None:
+    assert {"cpp/CMakeLists.txt", "cpp/network.cpp", "cpp/main.cpp"} <= set(kit_files(kit, "keypoints"))
 
 
 def test_what_another_task_and_runtime_left_is_stale(tmp_path: Path) -> None:
