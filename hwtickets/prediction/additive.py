@@ -8,9 +8,11 @@ import numpy as np
 
 from hwtickets.prediction.features import Index, Matrix, Vector
 
-#: Strengths of the penalty on prices, see `AdditiveModel.fit`.
+#: Strengths of the penalty on prices, see `AdditiveModel.fit`: those worth trying with few networks for each
+#: term, and with many. The weak one takes most of its price from a term that one network in some hundred has.
 WEAK = 1e-3
 STRENGTHS = (WEAK, 1e-2, 1e-1, 1.0)
+STRENGTHS_OF_MANY = (WEAK, 1e-5)
 #: Rounds of reweighting; a residual counts as at least this share, which keeps the weights finite.
 _ROUNDS = 15
 _SMALLEST_SHARE = 0.003

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwtickets.errors import UsageError
-from hwtickets.prediction.additive import STRENGTHS, WEAK, AdditiveModel
-from hwtickets.prediction.features import Features, Index, Vector
+from hwtickets.prediction.additive import STRENGTHS, STRENGTHS_OF_MANY, WEAK, AdditiveModel
+from hwtickets.prediction.features import Features, Index, Matrix, Vector
 from hwtickets.prediction.folds import folds
 from hwtickets.prediction.residual import ResidualModel, Settings
 
 _FOLDS = 4
-#: With this many networks for each term of the work their prices need no stronger penalty.
+#: Networks for each term of the work from which they are many.
 _PLENTY = 10
 #: With fewer networks than this nothing but the sum is tried.
 _FEWEST_FOR_RESIDUAL = 60
@@ -79,14 +79,13 @@ class WholeNetworkPredictor:
             raise UsageError("a latency is not a positive number of milliseconds")
         groups = list(range(len(features))) if groups is None else groups
         parts = list(folds(groups, _FOLDS, seed))
-        strength = _strength(features, latency_ms, parts)
+        strength, sums = _chosen_sums(features.work, latency_ms, parts)
         additive = AdditiveModel.fit(features.work, latency_ms, strength)
         residual = _fit_residual(additive, features, latency_ms, None, seed)
         settings = residual.settings if residual else None
         plain, corrected = _Errors(), _Errors()
-        for held in parts:
+        for held, part in zip(parts, sums, strict=True):
             known, known_ms, unknown = features.rows(~held), latency_ms[~held], features.rows(held)
-            part = AdditiveModel.fit(known.work, known_ms, strength)
             plain.add(latency_ms[held], *_predict(part, None, unknown))
             if residual is not None:
                 correction = _fit_residual(part, known, known_ms, settings, seed)
@@ -141,19 +140,30 @@ class _Errors:
         return float(gain.mean()) > least
 
 
-def _strength(features: Features, latency_ms: Vector, parts: Sequence[Index]) -> float:
-    """Of the penalty on prices: the one with the least mean error on networks that were kept apart."""
-    if not parts or len(features) >= _PLENTY * features.work.shape[1]:
-        return WEAK
+def _chosen_sums(
+    work: Matrix, latency_ms: Vector, parts: Sequence[Index]
+) -> tuple[float, list[AdditiveModel]]:
+    """The strength of the penalty on prices with the least mean error on networks that were kept apart.
+
+    Returns:
+        The strength, and for each part the sum of the networks outside it.
+    """
+    if not parts:
+        return WEAK, []
+    tried = STRENGTHS_OF_MANY if len(work) >= _PLENTY * work.shape[1] else STRENGTHS
+    sums = {
+        strength: [AdditiveModel.fit(work[~held], latency_ms[~held], strength) for held in parts]
+        for strength in tried
+    }
 
     def mean_error(strength: float) -> float:
         errors = _Errors()
-        for held in parts:
-            part = AdditiveModel.fit(features.work[~held], latency_ms[~held], strength)
-            errors.add(latency_ms[held], part.predict(features.work[held]), np.ones(1))
+        for held, part in zip(parts, sums[strength], strict=True):
+            errors.add(latency_ms[held], part.predict(work[held]), np.ones(1))
         return errors.mean
 
-    return min(STRENGTHS, key=mean_error)
+    best = min(tried, key=mean_error)
+    return best, sums[best]
 
 
 def _fit_residual(

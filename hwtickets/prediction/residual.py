@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwtickets.prediction.evidence import least_surprising, squared_distances, surprise, weighted_sum
 from hwtickets.prediction.features import Index, Matrix, Vector
 
 #: Networks that represent all, and networks that the length scales are learnt from.
@@ -146,31 +147,18 @@ def _stretched(blocks: Mapping[str, Matrix], settings: Settings, count: int) -> 
     return np.hstack(parts) if parts else np.zeros((count, 1))
 
 
-def _squared_distance(one: Matrix, other: Matrix) -> Matrix:
-    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None, :]
-    return np.maximum(squares - 2 * one @ other.T, 0.0)
-
-
 def _kernel(one: Matrix, other: Matrix, settings: Settings) -> Matrix:
-    distance = np.sqrt(5 * _squared_distance(one, other))
+    distance = np.sqrt(5 * squared_distances(one, other))
     bent = np.exp(2 * settings.signal) * (1 + distance + distance**2 / 3) * np.exp(-distance)
     return bent + np.exp(2 * settings.slope) * one @ other.T
 
 
 def _learn(blocks: Mapping[str, Matrix], target: Vector, weights: Vector) -> Settings:
     """Parameters of the largest marginal likelihood."""
-    from scipy.optimize import minimize
-
     relevances = [-np.log(max(len(blocks), 1))] * len(blocks)
     prior = np.array([_PRIOR_SIGNAL, _PRIOR_SLOPE, _PRIOR_NOISE, *relevances])
-    found = minimize(
-        _Likelihood(list(blocks.values()), target, weights, prior),
-        prior,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[_BOUNDS] * len(prior),
-        options={"maxiter": _ITERATIONS},
-    ).x
+    likelihood = _Likelihood(list(blocks.values()), target, weights, prior)
+    found = least_surprising(likelihood, prior, [_BOUNDS] * len(prior), _ITERATIONS)
     signal, slope, noise, *relevance = found.tolist()
     return Settings(signal, slope, noise, dict(zip(blocks, relevance, strict=True)))
 
@@ -179,34 +167,23 @@ class _Likelihood:
     """Negative logarithm of the marginal likelihood and its gradient, of the parameters' logarithms."""
 
     def __init__(self, blocks: Sequence[Matrix], target: Vector, weights: Vector, prior: Vector) -> None:
-        self._distances = [_squared_distance(block, block) for block in blocks]
+        self._distances = [squared_distances(block, block) for block in blocks]
         self._products = [block @ block.T for block in blocks]
         self._target, self._noise, self._prior = target, 1.0 / weights, prior
 
     def __call__(self, parameters: Vector) -> tuple[float, Vector]:
-        from scipy.linalg import cho_solve, cholesky
-
         signal, slope, noise = np.exp(2 * parameters[:3])
-        relevance = np.exp(parameters[3:])
-        distance = np.sqrt(5 * self._sum(relevance, self._distances))
+        relevance, size = np.exp(parameters[3:]), len(self._target)
+        distance = np.sqrt(5 * weighted_sum(relevance, self._distances, size))
         decay = signal * np.exp(-distance)
         bent = (1 + distance + distance**2 / 3) * decay
-        straight = slope * self._sum(relevance, self._products)
+        straight = slope * weighted_sum(relevance, self._products, size)
         covariance = bent + straight
         covariance[np.diag_indices_from(covariance)] += noise * self._noise + _JITTER
-        root = cholesky(covariance, lower=True, check_finite=False)
-        solved = cho_solve((root, True), self._target)
-        excess = cho_solve((root, True), np.eye(len(root))) - np.outer(solved, solved)
+        value, excess = surprise(covariance, self._target)
         by_distance = -5 / 6 * (1 + distance) * decay * excess
         gradient = [np.vdot(excess, bent), np.vdot(excess, straight), noise * (np.diag(excess) @ self._noise)]
         for factor, apart, product in zip(relevance, self._distances, self._products, strict=True):
             gradient.append(0.5 * factor * (np.vdot(by_distance, apart) + slope * np.vdot(excess, product)))
         off = (parameters - self._prior) / _PRIOR_WIDTH
-        value = 0.5 * self._target @ solved + np.log(np.diag(root)).sum() + 0.5 * off @ off
-        return float(value), np.array(gradient) + off / _PRIOR_WIDTH
-
-    def _sum(self, factors: Vector, parts: Sequence[Matrix]) -> Matrix:
-        total = np.zeros((len(self._target), len(self._target)))
-        for factor, part in zip(factors, parts, strict=True):
-            total += factor * part
-        return total
+        return value + 0.5 * float(off @ off), np.array(gradient) + off / _PRIOR_WIDTH

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +32,14 @@ class Estimator:
     """Prices of operators that have no row.
 
     Attributes:
-        roofline: The formula.
+        formula: The roofline; its error where no row is alike is infinite, which stands for not known yet.
+        samples: What it was fitted to.
         features: What the correction depends on.
         residual: The correction of the formula's logarithm; None where it did not win on held-out rows.
     """
 
-    roofline: Roofline
+    formula: Roofline
+    samples: Sequence[Sample]
     features: Features
     residual: Residual | None
 
@@ -61,23 +65,25 @@ class Estimator:
             HwticketsError: No row has a latency.
         """
         samples = [Sample([spec], ms) for spec, ms in latencies_ms.items() if ms > 0]
-        roofline = fit_roofline(samples, alignment, batch).roofline
-        roofline = replace(
-            roofline,
-            error_share=_held_out_error(samples, roofline),
-            unseen_error_share=_unseen_error(samples, roofline),
-        )
+        found = fit_roofline(samples, alignment, batch).roofline
+        formula = replace(found, error_share=_held_out_error(samples, found), unseen_error_share=math.inf)
+        chosen = samples
         if len(samples) > most_rows:
-            chosen = np.random.default_rng(0).permutation(len(samples))[:most_rows]
-            samples = [samples[index] for index in chosen]
-        specs = [sample.specs[0] for sample in samples]
+            places = np.random.default_rng(0).permutation(len(samples))[:most_rows]
+            chosen = [samples[place] for place in places]
+        specs = [sample.specs[0] for sample in chosen]
         features = Features.of(specs, batch, units)
         if len(specs) < FEWEST_ROWS:
-            return cls(roofline, features, None)
-        missed = np.log([sample.latency_ms for sample in samples]) - np.log(roofline.price(specs)[0])
+            return cls(formula, samples, features, None)
+        missed = np.log([sample.latency_ms for sample in chosen]) - np.log(formula.price(specs)[0])
         residual = Residual.fit(features.matrix(specs), features.groups, missed)
         wins = np.median(np.abs(residual.held_out)) < np.median(np.abs(missed))
-        return cls(roofline, features, residual if wins else None)
+        return cls(formula, samples, features, residual if wins else None)
+
+    @cached_property
+    def roofline(self) -> Roofline:
+        """The formula, its error where no row is alike included: that takes a fit for each of its groups."""
+        return replace(self.formula, unseen_error_share=_unseen_error(self.samples, self.formula))
 
     @property
     def learnt(self) -> bool:
@@ -86,11 +92,13 @@ class Estimator:
 
     def price(self, specs: Sequence[OperatorSpec]) -> tuple[Vector, Vector]:
         """Latencies in ms and their expected errors as shares, (n,) each: two in three are nearer."""
-        ms, error_share = self.roofline.price(specs)
+        ms, error_share = self.formula.price(specs)
+        if not np.isfinite(error_share).all():
+            ms, error_share = self.roofline.price(specs)
         if self.residual is None or not specs:
             return ms, error_share
         correction, doubt = self.residual.predict(self.features.matrix(specs))
-        unseen = np.where(error_share > self.roofline.error_share * 1.001, error_share, 0.0)
+        unseen = np.where(error_share > self.formula.error_share * 1.001, error_share, 0.0)
         doubt_share = np.maximum(np.expm1(doubt), _LEAST_LEARNT_ERROR)
         return ms * np.exp(correction), np.maximum(doubt_share, unseen)
 

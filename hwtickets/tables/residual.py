@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+from hwtickets.prediction.evidence import least_surprising, squared_distances, surprise, weighted_sum
+from hwtickets.prediction.features import Matrix, Vector
 
 #: The kernel is chosen on this many points: time grows with their cube.
 _TUNED_POINTS = 500
@@ -68,14 +68,14 @@ class Residual:
         lengths = np.exp(constants[:-2])[membership]
         variance, noise = np.exp(2 * constants[-2:]).tolist()
         points = standard / lengths
-        kernel = variance * _matern(_squares(points, points))
+        kernel = variance * _matern(squared_distances(points, points))
         kernel[np.diag_indices(len(targets))] += noise + _JITTER
         factor = cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)
         inverse = cho_solve((factor, True), np.eye(len(targets)), overwrite_b=True, check_finite=False)
         weights = inverse @ targets
         held_out = weights / np.diag(inverse)
         fitted = cls(points, weights, variance, noise, held_out, 1.0, centre, scale * lengths)
-        apart = _matern(_squares(points, points))
+        apart = _matern(squared_distances(points, points))
         np.fill_diagonal(apart, 0.0)
         usual = np.quantile(np.abs(held_out) / fitted._deviation(apart.max(axis=1)), 2 / 3)
         return cls(points, weights, variance, noise, held_out, float(usual), centre, scale * lengths)
@@ -86,18 +86,13 @@ class Residual:
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
     def _part(self, features: Matrix) -> tuple[Vector, Vector]:
-        near = _matern(_squares((features - self._centre) / self._scale, self.points))
+        near = _matern(squared_distances((features - self._centre) / self._scale, self.points))
         return self.variance * (near @ self.weights), self.doubt * self._deviation(near.max(axis=1))
 
     def _deviation(self, nearest: Vector) -> Vector:
         """Standard deviation of a target given the nearest point alone: an upper bound, and quick."""
         known = self.variance * nearest**2 / (1 + self.noise / self.variance)
         return np.sqrt(self.variance - known + self.noise + _JITTER)
-
-
-def _squares(one: Matrix, other: Matrix) -> Matrix:
-    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2 * one @ other.T
-    return np.maximum(squares, 0.0)
 
 
 def _matern(squares: Matrix) -> Matrix:
@@ -107,45 +102,31 @@ def _matern(squares: Matrix) -> Matrix:
 
 def _tuned(features: Matrix, groups: NDArray[np.int_], targets: Vector) -> Vector:
     """Logarithms of the length scales of the groups, of the correction's deviation and of the noise's."""
-    from scipy.optimize import minimize
-
     count = int(groups.max()) + 1
-    squares = [_squares(features[:, groups == group], features[:, groups == group]) for group in range(count)]
+    columns = [features[:, groups == group] for group in range(count)]
+    squares = [squared_distances(part, part) for part in columns]
     deviation = max(float(targets.std()), 1e-3)
     start = np.concatenate([np.full(count, _USUAL_SCALE), [np.log(deviation / 1.5), np.log(deviation / 3)]])
     bounds = [(-2.0, 6.0)] * count + [(-8.0, 2.0), (-6.0, 1.0)]
-    found = minimize(
-        _surprise,
-        np.clip(start, [low for low, _ in bounds], [high for _, high in bounds]),
-        args=(squares, targets),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": _TUNING_STEPS},
-    )
-    return found.x
+    start = np.clip(start, [low for low, _ in bounds], [high for _, high in bounds])
+    return least_surprising(lambda tried: _surprise(tried, squares, targets), start, bounds, _TUNING_STEPS)
 
 
-def _surprise(constants: Vector, squares: list[Matrix], targets: Vector) -> tuple[float, Vector]:
+def _surprise(constants: Vector, squares: Sequence[Matrix], targets: Vector) -> tuple[float, Vector]:
     """Negative logarithm of the marginal likelihood and of the length scales' prior, and its gradient."""
-    from scipy.linalg import cho_solve, cholesky
-
     count = len(squares)
     shrink = np.exp(-2 * constants[:count])
-    distance = np.sqrt(3 * sum(weight * part for weight, part in zip(shrink, squares, strict=True)))
+    distance = np.sqrt(3 * weighted_sum(shrink, squares, len(targets)))
     decay, variance, noise = np.exp(-distance), *np.exp(2 * constants[count:])
     kernel = variance * (1 + distance) * decay
-    slope = -1.5 * variance * decay
-    factor = cholesky(kernel + (noise + _JITTER) * np.eye(len(targets)), lower=True, check_finite=False)
-    inverse = cho_solve((factor, True), np.eye(len(targets)), overwrite_b=True, check_finite=False)
-    weights = inverse @ targets
+    covariance = kernel.copy()
+    covariance[np.diag_indices_from(covariance)] += noise + _JITTER
+    value, excess = surprise(covariance, targets)
     off = constants[:count] - _USUAL_SCALE
-    value = 0.5 * targets @ weights + np.log(np.diag(factor)).sum() + 0.5 * (off**2).sum() / _SCALE_SPREAD**2
-    pull = 0.5 * (inverse - np.outer(weights, weights))
+    pulled = -1.5 * variance * decay * excess
     gradient = np.empty_like(constants)
-    pulled = pull * slope
     for index, part in enumerate(squares):
-        gradient[index] = -2 * shrink[index] * np.vdot(pulled, part) + off[index] / _SCALE_SPREAD**2
-    gradient[count] = 2 * np.vdot(pull, kernel)
-    gradient[count + 1] = 2 * noise * np.trace(pull)
-    return float(value), gradient
+        gradient[index] = -shrink[index] * np.vdot(pulled, part) + off[index] / _SCALE_SPREAD**2
+    gradient[count] = np.vdot(excess, kernel)
+    gradient[count + 1] = noise * np.trace(excess)
+    return value + 0.5 * (off**2).sum() / _SCALE_SPREAD**2, gradient

@@ -11,16 +11,13 @@ from numpy.typing import NDArray
 from hwtickets.errors import HwticketsError
 from hwtickets.space.operators import Operator, OperatorGraph
 from hwtickets.tables.skeleton_images import ImageNodes
-from hwtickets.tables.skeleton_layout import Array, Tensors, image_tensors
+from hwtickets.tables.skeleton_layout import IMAGES, Array, Tensors, image_tensors
 from hwtickets.tables.skeleton_moves import MoveNodes
 from hwtickets.tables.skeleton_tokens import TokenNodes
 
 _OPSET = 18
 _IR_VERSION = 10
-_IMAGES = (
-    *("conv", "deconv", "batchnorm", "groupnorm", "maxpool", "avgpool", "pool", "resize", "nearest"),
-    "transformer",
-)
+_IMAGES = (*IMAGES, "pool")
 _TOKENS = ("linear", "matmul", "product", "layernorm", "softmax", "attention")
 _MOVES = ("add", "mul", "relu", "activation", "concat", "copy", "other")
 
@@ -71,7 +68,7 @@ class _ModelWriter:
         self._moves = MoveNodes(self._tensors, self._random_weight, images)
         writers = (
             (_IMAGES, ImageNodes(self._tensors, self._random_weight, images)),
-            (_TOKENS, TokenNodes(self._tensors, self._random_weight)),
+            (_TOKENS, TokenNodes(self._tensors, self._random_weight, images)),
             (_MOVES, self._moves),
         )
         self._writers = {kind: getattr(nodes, kind) for kinds, nodes in writers for kind in kinds}

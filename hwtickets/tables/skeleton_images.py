@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from hwtickets.space.operators import Operator
 from hwtickets.space.spec import OperatorSpec
-from hwtickets.tables.skeleton_activations import Activations
-from hwtickets.tables.skeleton_layout import Tensors
-from hwtickets.tables.skeleton_tokens import Weights
+from hwtickets.tables.skeleton_nodes import NodeWriter
 from hwtickets.tables.skeleton_transformer import TransformerNodes
 
 
-class ImageNodes:
-    """Writes convolutions, pools, norms and resizes.
-
-    Args:
-        tensors: Where to.
-        random: Draws standard normal values of a shape, scaled for a fan-in.
-        images: What the readers of a tensor want; see `image_tensors`.
-    """
-
-    def __init__(self, tensors: Tensors, random: Weights, images: Mapping[str, bool]) -> None:
-        self._tensors, self._random, self._images = tensors, random, images
-        self._activations = Activations(tensors)
+class ImageNodes(NodeWriter):
+    """Writes convolutions, pools, norms and resizes."""
 
     def conv(self, operator: Operator) -> str:
         """A convolution, then its residual, then its activation."""
@@ -39,7 +26,7 @@ class ImageNodes:
         if spec.residual:
             residual = self._tensors.reshaped(owner, operator.inputs[-1], shape)
             y = self._tensors.node(owner, "Add", [y, residual], shape)
-        return self._activations.write(owner, spec.activation, y)
+        return self._activated(operator, y)
 
     def deconv(self, operator: Operator) -> str:
         """A transposed convolution and its activation."""
@@ -57,15 +44,14 @@ class ImageNodes:
         if min(spare) < 0:
             attributes["output_padding"] = [max(0, -cut) for cut in spare]
         y = self._weighted(operator, "ConvTranspose", weight, attributes)
-        return self._activations.write(operator.name, spec.activation, y)
+        return self._activated(operator, y)
 
     def batchnorm(self, operator: Operator) -> str:
         """A norm by stored statistics, and its activation."""
-        spec, owner, x = operator.spec, operator.name, self._image(operator)
-        ones, zeros = np.ones(spec.c_in, np.float32), np.zeros(spec.c_in, np.float32)
-        constants = [self._tensors.constant(owner, values) for values in (ones, zeros, zeros, ones)]
-        y = self._tensors.node(owner, "BatchNormalization", [x, *constants], self._tensors.shapes[x])
-        return self._activations.write(owner, spec.activation, y)
+        x = self._image(operator)
+        inputs = [x, *self._of_channels(operator, 1, 0, 0, 1)]
+        y = self._tensors.node(operator.name, "BatchNormalization", inputs, self._tensors.shapes[x])
+        return self._activated(operator, y)
 
     def groupnorm(self, operator: Operator) -> str:
         """A norm of every group of channels."""
@@ -81,7 +67,7 @@ class ImageNodes:
         for step, fill in (("Mul", 1.0), ("Add", 0.0)):
             values = self._tensors.constant(owner, np.full((spec.c_in, 1, 1), fill, np.float32))
             y = self._tensors.node(owner, step, [y, values], shape)
-        return self._activations.write(owner, spec.activation, y)
+        return self._activated(operator, y)
 
     def maxpool(self, operator: Operator) -> str:
         """The largest value under a kernel."""

@@ -79,9 +79,13 @@ class Tensors:
             repeats = self.constant(owner, [times])
             tensor, count = self.node(owner, "Tile", [tensor, repeats], (times * count,)), times * count
         if count > wanted:
-            ends = [self.constant(owner, [number]) for number in (0, wanted)]
-            tensor = self.node(owner, "Slice", [tensor, *ends], (wanted,))
+            tensor = self.sliced(owner, tensor, (0, wanted), (wanted,))
         return self._view(owner, tensor, shape)
+
+    def sliced(self, owner: str, tensor: str, ends: Sequence[int], shape: Shape) -> str:
+        """The values from one place to another, both in `ends`, along the axis that may follow them."""
+        numbers = [self.constant(owner, [number]) for number in ends]
+        return self.node(owner, "Slice", [tensor, *numbers], shape)
 
     def rows(self, owner: str, tensor: str, channels: int, height: int, width: int) -> str:
         """Rows of channels: as they are where they lie last already."""

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from hwtickets.space.operators import Operator
-from hwtickets.tables.skeleton_activations import Activations
-from hwtickets.tables.skeleton_layout import Shape, Tensors, shape_of
-from hwtickets.tables.skeleton_tokens import Weights
+from hwtickets.tables.skeleton_layout import Shape, shape_of
+from hwtickets.tables.skeleton_nodes import NodeWriter
 
 
-class MoveNodes:
-    """Writes sums, products, joins, copies and activations.
-
-    Args:
-        tensors: Where to.
-        random: Draws standard normal values of a shape, scaled for a fan-in.
-        images: What the readers of a tensor want; see `image_tensors`.
-    """
-
-    def __init__(self, tensors: Tensors, random: Weights, images: Mapping[str, bool]) -> None:
-        self._tensors, self._random, self._images = tensors, random, images
-        self._activations = Activations(tensors)
+class MoveNodes(NodeWriter):
+    """Writes sums, products, joins, copies and activations."""
 
     def add(self, operator: Operator) -> str:
         """A sum of two tensors, or of one and a constant of its shape."""
@@ -38,7 +26,7 @@ class MoveNodes:
 
     def activation(self, operator: Operator) -> str:
         """Any activation alone."""
-        return self._activations.write(operator.name, operator.spec.activation, operator.inputs[0])
+        return self._activated(operator, operator.inputs[0])
 
     def concat(self, operator: Operator) -> str:
         """A join along the channels."""
@@ -93,7 +81,7 @@ class MoveNodes:
             values = self._random(shape if step == "Add" else channels, 2)
             others = [self._tensors.constant(owner, values)]
         y = self._tensors.node(owner, step, [first, *others], shape)
-        return self._activations.write(owner, operator.spec.activation, y)
+        return self._activated(operator, y)
 
     def _broadcast(self, owner: str, tensor: str, shape: Shape, image: bool) -> str:
         """A smaller tensor in a shape that is repeated over channels, pixels or windows where it is 1."""
@@ -121,8 +109,7 @@ class MoveNodes:
         longer = [axis for axis in range(len(have)) if len(have) == len(wanted) and have[axis] > wanted[axis]]
         if len(longer) != 1 or math.prod(have) // have[longer[0]] != math.prod(wanted) // wanted[longer[0]]:
             return self._tensors.reshaped(owner, tensor, wanted)
-        ends = [self._tensors.constant(owner, [number]) for number in (0, wanted[longer[0]], longer[0])]
-        return self._tensors.node(owner, "Slice", [tensor, *ends], wanted)
+        return self._tensors.sliced(owner, tensor, (0, wanted[longer[0]], longer[0]), wanted)
 
     def _turned(self, owner: str, tensor: str, image: bool) -> str:
         """The same values in another order: between images and rows, else in runs of channels or pixels."""

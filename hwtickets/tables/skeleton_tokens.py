@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwtickets.space.operators import Operator
-from hwtickets.tables.skeleton_activations import Activations
-from hwtickets.tables.skeleton_layout import Tensors
-
-Weights = Callable[[tuple[int, ...], int], NDArray[np.float32]]
+from hwtickets.tables.skeleton_nodes import NodeWriter
 
 
-class TokenNodes:
-    """Writes products, norms and attention over rows.
-
-    Args:
-        tensors: Where to.
-        random: Draws standard normal values of a shape, scaled for a fan-in.
-    """
-
-    def __init__(self, tensors: Tensors, random: Weights) -> None:
-        self._tensors, self._random = tensors, random
-        self._activations = Activations(tensors)
+class TokenNodes(NodeWriter):
+    """Writes products, norms and attention over rows."""
 
     def linear(self, operator: Operator) -> str:
         """A product with weights and a bias, of one row ("Gemm") or of many."""
@@ -39,7 +25,7 @@ class TokenNodes:
         else:
             y = self.matmul(operator)
             y = self._tensors.node(owner, "Add", [y, bias], self._tensors.shapes[y])
-        return self._activations.write(owner, spec.activation, y)
+        return self._activated(operator, y)
 
     def matmul(self, operator: Operator) -> str:
         """A product with weights alone."""
@@ -60,10 +46,10 @@ class TokenNodes:
 
     def layernorm(self, operator: Operator) -> str:
         """A norm of every row."""
-        spec, owner, x = operator.spec, operator.name, self._rows(operator)
-        ones, zeros = np.ones(spec.c_in, np.float32), np.zeros(spec.c_in, np.float32)
-        inputs = [x, self._tensors.constant(owner, ones), self._tensors.constant(owner, zeros)]
-        return self._tensors.node(owner, "LayerNormalization", inputs, self._tensors.shapes[x], axis=-1)
+        x = self._rows(operator)
+        inputs = [x, *self._of_channels(operator, 1, 0)]
+        shape = self._tensors.shapes[x]
+        return self._tensors.node(operator.name, "LayerNormalization", inputs, shape, axis=-1)
 
     def softmax(self, operator: Operator) -> str:
         """Over every row."""
@@ -103,8 +89,7 @@ class TokenNodes:
 
     def _part(self, owner: str, tensor: str, place: int) -> str:
         shape = self._tensors.shapes[tensor]
-        ends = [self._tensors.constant(owner, [number]) for number in (place, place + 1, 0)]
-        part = self._tensors.node(owner, "Slice", [tensor, *ends], (1, *shape[1:]))
+        part = self._tensors.sliced(owner, tensor, (place, place + 1, 0), (1, *shape[1:]))
         return self._tensors.node(owner, "Squeeze", [part, self._tensors.constant(owner, [0])], shape[1:])
 
     def _rows(self, operator: Operator) -> str:

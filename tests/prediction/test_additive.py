@@ -37,6 +37,21 @@ def test_of_terms_that_explain_the_same_the_more_frequent_one_is_believed() -> N
     assert everywhere > 1.2 and seldom < 0.8 and everywhere + seldom == pytest.approx(2, rel=0.05)
 
 
+def with_a_rare_term(count: int, price_ms: float) -> tuple[np.ndarray, np.ndarray]:
+    """As `made` with some noise, but three of the networks have one of another term."""
+    work, latency_ms = made(count)
+    rare = np.zeros(count)
+    rare[[5, 50, 150]] = 1.0
+    noise = np.random.default_rng(1).normal(1.0, 0.02, count)
+    return np.column_stack([work, rare]), (latency_ms + price_ms * rare) * noise
+
+
+def test_a_weaker_penalty_believes_what_a_few_networks_say() -> None:
+    work, latency_ms = with_a_rare_term(600, 3.0)
+    assert AdditiveModel.fit(work, latency_ms).price_ms[3] < 2
+    assert AdditiveModel.fit(work, latency_ms, 1e-5).price_ms[3] == pytest.approx(3, rel=0.1)
+
+
 def test_leverage_is_large_where_nothing_was_measured() -> None:
     work, latency_ms = made(100)
     work[:, 2] = 0

@@ -48,6 +48,20 @@ def test_a_residual_is_used_where_a_sum_is_wrong() -> None:
     assert error(predictor, unseen, truth_ms) < 0.5 * alone
 
 
+@pytest.mark.parametrize("price_ms", [0.0, 4.0])
+def test_what_rare_networks_pay_is_found_and_nothing_is_made_up(price_ms: float) -> None:
+    features, unseen = networks(1200, 0), networks(300, 2)
+    rare, tested = (np.arange(count) % 100 == 7 for count in (1200, 300))
+    wide, shown = (
+        Features(np.column_stack([part.work, seldom]), {})
+        for part, seldom in ((features, rare), (unseen, tested))
+    )
+    predictor = WholeNetworkPredictor.fit(wide, additive_ms(features, 1) + price_ms * rare)
+    truth_ms = additive_ms(unseen, 3, 0.0) + price_ms * tested
+    assert error(predictor, shown, truth_ms) < 0.005
+    assert float(predictor.additive.price_ms[3]) == pytest.approx(price_ms, abs=0.3)
+
+
 def test_two_in_three_are_nearer_than_the_expected_error() -> None:
     features, unseen = networks(300, 0), networks(400, 2)
     predictor = WholeNetworkPredictor.fit(features, additive_ms(features, 1, 0.05))

@@ -62,6 +62,20 @@ def test_a_kind_that_no_row_has_is_priced_with_much_doubt() -> None:
     assert error_share[0] >= 0.5
 
 
+def test_doubt_of_a_strange_operator_is_the_same_whatever_was_asked_before() -> None:
+    estimator = Estimator.fit({spec: _latency_ms(spec) for spec in _specs(40, 4)}, alignment=8)
+    known, strange = _specs(1, 7)[0], OperatorSpec("pool", 64, 64, height=7, width=7)
+    far = OperatorSpec("conv", 4096, 4096, 3, 1, 1, 56, 56)
+    alone = [replace(estimator).price([spec]) for spec in (known, strange, far)]
+    together = replace(estimator).price([known, strange, far])
+    afterwards = [estimator.price([spec]) for spec in (known, strange, far)]
+    for place, (ms, error_share) in enumerate(alone):
+        assert ms[0] == pytest.approx(together[0][place]) == pytest.approx(afterwards[place][0][0])
+        assert error_share[0] == pytest.approx(together[1][place]) == pytest.approx(afterwards[place][1][0])
+        assert np.isfinite(error_share[0])
+    assert alone[0][1] < 0.5 <= min(alone[1][1], alone[2][1])
+
+
 def test_the_price_of_one_does_not_depend_on_what_is_priced_along() -> None:
     estimator = Estimator.fit({spec: _latency_ms(spec) for spec in _specs(60, 5)}, alignment=8)
     asked = _specs(10, 6)
