@@ -71,6 +71,7 @@ def _fill(found: dict[str, Any], architecture: Architecture, device: DeviceProfi
     kept = kept_channels(scores, drawn.widths)
     ticket = hosted.cut(kept)
     found["kept_channels"] = sum(drawn.widths.values())
+    found |= {"branches": len(hosted.space.branches), "gone": hosted.gone(drawn.widths)}
     found["deviation"] = deviation(
         outputs(ticket, architecture.input_shape), outputs(hosted.masked(kept), architecture.input_shape)
     )
@@ -122,7 +123,8 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
 def table_of(results: dict[str, dict[str, Any]]) -> common.Table:
     """The results for people."""
     columns = (
-        *("architecture", "family", "units", "unprunable", "channels kept", "masked", "ONNX Runtime"),
+        *("architecture", "family", "units", "unprunable", "channels kept", "branches gone"),
+        *("masked", "ONNX Runtime"),
         *("dense", "ticket", "predicted", "by the table alone", "error", "estimated", "table", "verdict"),
     )
     return common.Table(
@@ -136,7 +138,7 @@ def _row(name: str, found: dict[str, Any]) -> list[str]:
     failure = found["failure"]
     if "measured_ms" not in found:
         known = [str(found.get("units", "-")), str(len(found.get("unprunable", ())))]
-        return [name, found["family"], *known, *["-"] * 10, f"FAILED: {failure}"]
+        return [name, found["family"], *known, *["-"] * 11, f"FAILED: {failure}"]
     measured, predicted = found["measured_ms"], found["predicted_ms"]
     return [
         name,
@@ -144,6 +146,7 @@ def _row(name: str, found: dict[str, Any]) -> list[str]:
         str(found["units"]),
         str(len(found["unprunable"])),
         common.percent(found["kept_channels"] / found["channels"], 0),
+        f"{len(found['gone'])} of {found['branches']}" if "gone" in found else "-",
         f"{found['deviation']:.0e}",
         f"{found['parity']:.0e}",
         f"{measured['dense']:.3f}",

@@ -14,10 +14,11 @@ from benchmarks.architectures import Architecture
 from hwtickets.costs import AdditiveCost
 from hwtickets.deploy.onnx_export import export_onnx
 from hwtickets.modules.hosted import HostedNetwork
+from hwtickets.modules.space import ModuleSpace
 from hwtickets.runtimes import load
 from hwtickets.space.layout import layouts
 from hwtickets.space.slicing import keep_channels
-from hwtickets.space.space import SearchSpace, space_of
+from hwtickets.space.space import space_of
 from hwtickets.sparsity.allocation import Allocation, allocate, best_channels
 from hwtickets.sparsity.choices import price_space
 
@@ -36,7 +37,7 @@ class Hosted:
     """
 
     model: HostedNetwork
-    space: SearchSpace
+    space: ModuleSpace
 
     @staticmethod
     def of(architecture: Architecture, seed: int = 0) -> Hosted:
@@ -50,7 +51,13 @@ class Hosted:
             for name, tensor in model.named_buffers():
                 if name.endswith(("running_mean", "running_var")):
                     tensor.add_(0.2 * torch.rand_like(tensor))
-        return Hosted(model, space_of(model, "module"))
+        space = space_of(model, "module")
+        assert isinstance(space, ModuleSpace)
+        return Hosted(model, space)
+
+    def gone(self, widths: Mapping[str, int]) -> list[str]:
+        """The residual branches that a network has lost."""
+        return [name for name, units in self.space.branches.items() if not widths[units[0]]]
 
     def random_scores(self, seed: int = 0) -> dict[str, Tensor]:
         """A positive importance for every channel."""
@@ -76,7 +83,10 @@ class Hosted:
         return model
 
     def masked(self, kept: Mapping[str, Tensor]) -> HostedNetwork:
-        """The whole network in which all other channels are zero wherever they are made, scaled or read."""
+        """The whole network in which all other channels are zero wherever they are made, scaled or read.
+
+        Where a residual branch is gone, all of its weights and biases are: it adds zero.
+        """
         model, units = copy.deepcopy(self.model), list(self.space.units.values())
         with torch.no_grad():
             for (module, name, dim), layout in layouts(model, units, self.space.dense()):
@@ -85,6 +95,11 @@ class Hosted:
                     gone = np.setdiff1d(np.arange(self.space.units[unit].width), kept[unit].numpy())
                     if name not in _STATISTICS:
                         tensor.index_fill_(dim, torch.from_numpy(layout.places(unit)[gone].ravel()), 0.0)
+            for one in units:
+                if one.residual is not None and not len(kept[one.name]):
+                    for part in (*one.residual.absent, *one.residual.passing):
+                        for parameter in model.get_submodule(part).parameters():
+                            parameter.zero_()
         return model
 
 

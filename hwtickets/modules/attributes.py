@@ -21,6 +21,9 @@ _CHANNELS = (
     "inter_channels", "inter_dim", "bottleneck_channels", "expanded_channels", "dh", "nh_kd",
 )  # fmt: skip
 
+#: Names under which hosts keep how many channels their head reads.
+_FEATURES = ("num_features", "head_hidden_size", "in_features")
+
 
 def host_attributes(module: nn.Module, members: Sequence[Member], width: int) -> tuple[Attribute, ...]:
     """The attributes that have to fall with the channels of a unit.
@@ -47,7 +50,27 @@ def host_attributes(module: nn.Module, members: Sequence[Member], width: int) ->
                 found[Attribute(name, key, 1)] = None
             if key in _CHANNELS and value in sizes:
                 found[Attribute(name, key, value // width)] = None
-    return tuple(found)
+    return (*found, *_of_head(module, members))
+
+
+def _of_head(module: nn.Module, members: Sequence[Member]) -> list[Attribute]:
+    """What the hosts of the last layer remember of its inputs, if it reads the channels of the unit."""
+    layers = [
+        (name, part) for name, part in module.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)
+    ]
+    if not layers:
+        return []
+    name, head = layers[-1]
+    read = sum(len(_places(member)) for member in members if member.reads and member.module == name)
+    inputs = head.in_features if isinstance(head, nn.Linear) else head.in_channels
+    parts = name.split(".")
+    hosts = [".".join(parts[:depth]) for depth in range(1, len(parts))]
+    return [
+        Attribute(host, key, read)
+        for host in hosts
+        for key in _FEATURES
+        if read and vars(module.get_submodule(host)).get(key) == inputs
+    ]
 
 
 def _places(member: Member) -> tuple[int, ...]:

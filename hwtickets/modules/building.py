@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hwtickets.errors import UsageError, unknown
+from hwtickets.modules.head import replace_heads
 from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.modules.reference import TIMM, load_module, load_weights
 
-SIZES = ("reference", "arguments", "keep")
+SIZES = ("reference", "arguments", "keep", "head")
 
 
 def build_module(
@@ -21,7 +22,8 @@ def build_module(
     Args:
         input_shape: Channels, height and width (pixels) of one input.
         classes: Outputs; models of timm are built for so many unless the arguments say otherwise.
-        sizes: `reference`, and perhaps `arguments` of what builds it and `keep` (names of modules).
+        sizes: `reference`, and perhaps `arguments` of what builds it, `keep` (names of modules) and `head`
+            (names of the output layers that a transfer has replaced, to give `classes` outputs).
         checkpoint: File of its weights; None for those that it is built with.
 
     Raises:
@@ -45,11 +47,16 @@ def build_module(
     of_timm = reference.startswith(f"{TIMM}:")
     standard = {"num_classes": classes, "in_chans": input_shape[0]} if of_timm else {}
     body = load_module(reference, {**standard, **arguments})
+    heads = list(sizes.get("head", ()))
+    replace_heads(body, heads, classes)
     if checkpoint is not None:
         load_weights(body, checkpoint)
     hosted = HostedNetwork(
         body, tuple(input_shape), reference=reference, arguments=dict(arguments), keep=tuple(keep)
     )
+    if heads:
+        hosted.sizes["head"] = heads
+        hosted.head_modules = tuple(f"body.{name}" for name in heads)
     if hosted.classes != classes:
         raise UsageError(
             f"module {reference} gives {hosted.classes} outputs, the task has {classes}; build it for as"

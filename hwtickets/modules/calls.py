@@ -63,7 +63,9 @@ class Record:
         ties: What is removed together.
         parameters: Tensors by full name, of those that took part.
         producers: For every product with weights, the module and the labels of its output channels.
-        weights: Parameters that inputs are multiplied by, and whether that is as they are.
+        weights: Parameters that inputs are multiplied by, and whether that is as they are, in the module that
+            owns them alone.
+        entered: Modules that ran, each time with the first tensor that they were given.
         input: The example input.
         outputs: What the module returned.
     """
@@ -73,6 +75,7 @@ class Record:
     parameters: dict[str, Tensed] = field(default_factory=dict)
     producers: list[tuple[str, Field]] = field(default_factory=list)
     weights: dict[str, bool] = field(default_factory=dict)
+    entered: list[tuple[str, Tensed | None]] = field(default_factory=list)
     input: Tensed = field(default_factory=lambda: Tensed(()))
     outputs: list[Tensed] = field(default_factory=list)
 
@@ -80,10 +83,13 @@ class Record:
         """Notes the output channels of a layer with weights, which lie on dimension 1."""
         if weight.parameter is None:
             return
-        self.weights[weight.parameter] = not weight.computed
+        own = body_name(weight.parameter.rpartition(".")[0]) == call.where
+        self.weights[weight.parameter] = (
+            own and not weight.computed and self.weights.get(weight.parameter, True)
+        )
         row = row_of(call.outputs[0].fields, 1)
         if row is not None:
-            self.producers.append((call.where, row))
+            self.producers.append((call.where or "network", row))
 
 
 def body_name(name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from hwtickets.modules import specs
+from hwtickets.modules import recurrent, specs
 from hwtickets.modules.attention import Attention, find_attention
 from hwtickets.modules.calls import Call, Record, Tensed
 from hwtickets.modules.forms import Form, Sizes
@@ -98,16 +98,14 @@ class Fusion:
             self._activate(call, ACTIVATIONS[call.name](call))
         elif call.name in _SUMS:
             self._add(call)
+        elif call.name == recurrent.NAME:
+            self._recur(call)
         else:
             self._others(call)
 
     def _fold_norm(self, call: Call) -> None:
         before = self._only_reader(call.inputs[0])
-        if (
-            before is not None
-            and before.spec.kind in ("conv", "deconv", "linear", "matmul")
-            and _plain(before)
-        ):
+        if before is not None and before.spec.kind in ("conv", "deconv", "linear", "matmul") and before.plain:
             if before.spec.kind == "matmul":
                 before.spec = replace(before.spec, kind="linear")
             self._move(before, call)
@@ -132,7 +130,7 @@ class Fusion:
         fitting = [
             (order[id(step)], number, step)
             for number, step in enumerate(candidates)
-            if step is not None and _takes_sum(step)
+            if step is not None and step.takes_sum
         ]
         if not fitting:
             self._elementwise(call, "add")
@@ -179,6 +177,14 @@ class Fusion:
         call = Call("attention", found.where, {}, [found.output], found.inputs)
         self._append(call, *specs.attention(found, self._sizes))
 
+    def _recur(self, call: Call) -> None:
+        for part, spec, forms, output in recurrent.operators(call, self._sizes):
+            self._append(part, spec, forms, output)
+        for tensor in call.outputs:
+            self.made[id(tensor)] = self.steps[-1]
+            # Nothing is folded into the products of such a layer.
+            self._readers[id(tensor)] += 1
+
     def _append(
         self, call: Call, spec: OperatorSpec, forms: dict[str, Form], output: Tensed | None = None
     ) -> None:
@@ -195,7 +201,15 @@ class Fusion:
         changing = {name: form for name, form in forms.items() if name in SIZES and form.terms}
         channels, height, width = specs.written(spec, forms, y, self._sizes)
         step = Step(
-            self._name(call, spec), self._block(call), spec, changing, inputs, y, (height, width), channels
+            self._name(call, spec),
+            self._block(call),
+            spec,
+            changing,
+            inputs,
+            y,
+            (height, width),
+            channels,
+            [call],
         )
         self.steps.append(step)
         self.made[id(y)] = step
@@ -203,6 +217,7 @@ class Fusion:
     def _move(self, step: Step, call: Call) -> None:
         """A step writes what the call writes, from now on."""
         step.output = call.outputs[0]
+        step.calls.append(call)
         self.made[id(step.output)] = step
 
     def _only_reader(self, tensor: Tensed) -> Step | None:
@@ -224,12 +239,3 @@ class Fusion:
 
 def _constant(call: Call) -> bool:
     return all(tensor.constant for tensor in call.outputs)
-
-
-def _plain(step: Step) -> bool:
-    return step.spec.activation == "none" and not step.spec.residual
-
-
-def _takes_sum(step: Step) -> bool:
-    spec = step.spec
-    return spec.kind == "conv" and _plain(step) and (spec.groups == 1 or spec.depthwise)

@@ -52,11 +52,11 @@ def add_gates(model: Supernet, units: Iterable[Unit]) -> None:
     """
     units = list(units)
     for unit in units:
-        if unit.gate is None:
+        width = (model.present or {}).get(unit.name, unit.width)
+        if unit.gate is None or not width:
             continue
         layer = model.get_submodule(unit.gate.module)
         assert isinstance(layer.weight, Tensor)
-        width = (model.present or {}).get(unit.name, unit.width)
         gate = Gate(width, unit.gate.reads).to(layer.weight.device, layer.weight.dtype)
         layer.add_module(_local(unit), gate)
         if not _hooked(layer):

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from hwtickets.errors import HwticketsError, UsageError, unknown
 from hwtickets.modules.gates import place_gates
 from hwtickets.modules.multihead import convert
-from hwtickets.space.operators import GraphBuilder
 from hwtickets.space.units import Unit
 from hwtickets.supernets.base import Supernet
 
@@ -58,10 +57,6 @@ class HostedNetwork(Supernet):
         """What the body makes of a batch."""
         result: Tensor = self.body(x)
         return result
-
-    def describe(self, builder: GraphBuilder, widths: Mapping[str, int], forms: Mapping[str, str]) -> None:
-        """Not asked for: the operators of a hosted network are recorded; see `ModuleSpace.graph`."""
-        raise NotImplementedError("the operators of a hosted network come from its ModuleSpace")
 
     def after_cut(self, units: Iterable[Unit]) -> None:
         """Lays the gates over what is left."""

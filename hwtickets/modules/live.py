@@ -39,8 +39,9 @@ def copy_of(reference: str) -> nn.Module | None:
         return copy.deepcopy(_MODULES[reference])
     if reference.startswith(f"{KIND}:"):
         raise HwticketsError(
-            f"module {reference.partition(':')[2]} lived in another Python process; rebuild it with"
-            " Ticket.module(build=...), or search with a reference such as --module mynets.small:build"
+            f"module {reference.partition(':')[2]} lived in another Python process; make its space here again"
+            " (SearchSpace.from_module), rebuild its ticket with Ticket.module(build=...), or search with a"
+            " reference such as --module mynets.small:build"
         )
     return None
 

@@ -5,27 +5,35 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_flatten
 
 from hwtickets.errors import HwticketsError
 from hwtickets.modules.calls import Call, Record, Tensed, body_name
+from hwtickets.modules.recurrent import NAME as RECURRENT
+from hwtickets.modules.recurrent import given_of
 from hwtickets.modules.rules import carry
+from hwtickets.modules.untraceable import untraceable
 
 #: Calls after which a parameter is still itself.
 _LAID_OUT = (
     "t", "transpose", "permute", "view", "_unsafe_view", "alias", "detach", "select", "split", "unbind",
 )  # fmt: skip
-_VALUES = ("item", "data-dependent", "_local_scalar_dense", "bool", "meta tensors", "nonzero")
 
 
 def weightless(module: nn.Module) -> nn.Module:
-    """A copy of a module in evaluation mode that has shapes but no data."""
-    bare = copy.deepcopy(module).to("meta").eval()
+    """A copy of a module in evaluation mode that has shapes but no data; what was shared still is."""
+    shared: dict[int, nn.Parameter] = {}
+    for parameter in module.parameters():
+        bare_one = nn.Parameter(torch.empty_like(parameter, device="meta"), parameter.requires_grad)
+        shared[id(parameter)] = bare_one
+    # Copied with its parameters replaced: moved to another device, each owner would get one of its own.
+    bare = copy.deepcopy(module, dict(shared)).to("meta").eval()
     for part in bare.modules():
         for name, value in vars(part).items():
             if isinstance(value, Tensor):
@@ -60,16 +68,8 @@ def _run(module: nn.Module, x: Tensor, mode: _Recorder) -> Any:
     except HwticketsError:
         raise
     except Exception as error:
-        where = mode.record.ties.where or type(module).__name__
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if isinstance(error, RuntimeError | NotImplementedError) and any(sign in line for sign in _VALUES):
-            raise HwticketsError(
-                f"module {where}: its forward depends on the values of tensors (dynamic control flow), so its"
-                f" channels cannot be followed ({line})"
-            ) from error
-        raise HwticketsError(
-            f"module {where}: cannot be traced on an input of {tuple(x.shape)} ({line})"
-        ) from error
+        where = mode.record.ties.where or type(getattr(module, "body", module)).__name__
+        raise untraceable(error, where, x.shape) from error
 
 
 @contextmanager
@@ -119,22 +119,44 @@ class _Recorder(TorchDispatchMode):
     def watching(self, module: nn.Module) -> Iterator[None]:
         """Knows which part of a module is running."""
         hooks = []
+        recurrent = [part for part in module.modules() if isinstance(part, nn.RNNBase)]
+        for part in recurrent:
+            part.forward = partial(self._recurrent, part, part.forward)
         for name, part in module.named_modules():
-            hooks.append(part.register_forward_pre_hook(lambda _, __, name=name: self._inside(name)))
+            hooks.append(part.register_forward_pre_hook(lambda _, args, name=name: self._inside(name, args)))
             hooks.append(part.register_forward_hook(lambda _, __, ___: self._outside()))
         try:
             yield
         finally:
             for hook in hooks:
                 hook.remove()
+            for part in recurrent:
+                del part.forward
 
-    def _inside(self, name: str) -> None:
+    def _inside(self, name: str, args: Any) -> None:
         self._stack.append(body_name(name))
         self.record.ties.where = self._stack[-1]
+        given = next((tensor for tensor in args if isinstance(tensor, Tensor)), None)
+        self.record.entered.append((self._stack[-1], None if given is None else self._known.get(id(given))))
 
     def _outside(self) -> None:
         self._stack.pop()
         self.record.ties.where = self._stack[-1] if self._stack else ""
+
+    def _recurrent(self, layer: nn.RNNBase, forward: Any, x: Tensor, hx: Any = None) -> Any:
+        """A recurrent layer as one call: written out step by step it is a long one that no runtime runs."""
+        with _disable_current_modes(), torch.device("meta"):
+            result = forward(x, hx)
+        weights = {name: self._of(tensor) for name, tensor in layer.named_parameters()}
+        given = given_of(layer, self._of(x), self._seen(hx), weights)
+        tensors = [tensor for tensor in tree_flatten(result)[0] if isinstance(tensor, Tensor)]
+        outputs = [self._remember(tensor, Tensed(tuple(tensor.shape))) for tensor in tensors]
+        inputs = [given["input"], *weights.values()]
+        call = Call(RECURRENT, self.record.ties.where, given, outputs, inputs)
+        self.record.calls.append(call)
+        if self._follow:
+            carry(self.record, call)
+        return result
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -122,6 +122,11 @@ def _timm_builder(name: str) -> Callable[..., object]:
         if isinstance(error, ModuleNotFoundError) and error.name == TIMM:
             hint = "install it with: pip install 'hwtickets[timm]'"
             raise UsageError(f"module {TIMM}:{name} needs timm; {hint}") from error
+        if "torchvision::" in str(error):
+            raise UsageError(
+                f"module {TIMM}:{name}: torchvision, which timm imports, was built for another torch than"
+                f" {torch.__version__}; install the torchvision that belongs to it"
+            ) from error
         raise UsageError(f"module {TIMM}:{name}: importing timm failed: {_said(error)}") from error
     if not timm.is_model(name.partition(".")[0]):
         close = nearest(name, timm.list_models())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from hwtickets.modules import layers, views
 from hwtickets.modules.calls import Call, Record, Tensed
 from hwtickets.modules.labels import Field, off_axes, on_axis
+from hwtickets.modules.recurrent import NAME as RECURRENT
+from hwtickets.modules.recurrent import carry_recurrent
 from hwtickets.modules.view_rules import LAYING, Fields, Rule
 
 _COPIES = ("clone", "_to_copy", "contiguous", "alias", "detach", "lift_fresh", "dropout", "native_dropout")
@@ -186,4 +188,5 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("new_zeros", "new_empty", "new_full", "new_ones"), _factory),
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
+    RECURRENT: carry_recurrent,
 }

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from hwtickets.modules.bypass import Bypass
+from hwtickets.modules.depth import find_depth
 from hwtickets.modules.forms import Sizes
 from hwtickets.modules.fusion import Fusion
 from hwtickets.modules.hosted import HostedNetwork
@@ -33,6 +35,7 @@ class ModuleSpace(SearchSpace):
     Attributes:
         unprunable: Why the outputs of a layer are never cut, by the module's name.
         steps: The deployed operators, their sizes as functions of what is kept.
+        branches: Units by residual branch that may vanish as a whole: then all of them have no channels.
 
     Raises:
         HwticketsError: The network cannot be traced; names the part of it.
@@ -49,14 +52,18 @@ class ModuleSpace(SearchSpace):
         # On a copy: some networks keep what they computed in their first run.
         run = record(copy.deepcopy(bare), model.input_shape)
         groups = tried_groups(bare, run, model.sizes["keep"])
-        self.units = groups.units
-        self.unprunable = groups.unprunable
-        fusion = Fusion(bare, run, Sizes(groups))
+        depth = find_depth(bare, run, groups.units, model.sizes["keep"])
+        self.units = depth.marked(groups.units)
+        self.unprunable = {**groups.unprunable, **depth.denied}
+        sizes = Sizes(groups)
+        fusion = Fusion(bare, run, sizes)
         self.steps: list[Step] = fusion.steps
         self._names = {id(run.input): "x"}
         for step in self.steps:
             self._names[id(step.output)] = step.name
         self._rewire(fusion)
+        self._bypass = Bypass(fusion, sizes, depth.removable, self._names)
+        self.branches = {one.branch.name: list(one.units) for one in depth.removable}
         self.blocks = {}
         for unit in self.units.values():
             self.blocks.setdefault(unit.block, []).append(unit.name)
@@ -70,7 +77,7 @@ class ModuleSpace(SearchSpace):
             self._names.setdefault(identity, step.name)
 
     def widths_allowed(self, unit: str, alignment: int, limit: int | None = None) -> list[int]:
-        """Widths that a unit may be drawn at, ascending; at least one channel stays.
+        """Widths that a unit may be drawn at, ascending; at least one channel stays unless its branch goes.
 
         Widths are counted in channels of the unit (heads, groups); what has to be aligned is the channels of
         its tensors, so a unit of whole heads or groups takes the smallest step that keeps those aligned.
@@ -96,8 +103,14 @@ class ModuleSpace(SearchSpace):
         return OperatorGraph(Value("x", channels, height, width), self.operators(self.steps, widths))
 
     def operators(self, steps: list[Step], widths: Widths) -> list[Operator]:
-        """Some of the operators at some widths."""
-        return [step.operator(widths, self._names) for step in steps]
+        """Some of the operators at some widths; a branch is gone with the first of its units."""
+        widths = self._settled(widths)
+        names = self._bypass.names_at(widths)
+        return [step.operator(widths, names) for step in steps if step.present(widths)]
+
+    def _settled(self, widths: Widths) -> Widths:
+        gone = [units for units in self.branches.values() if not all(widths[unit] for unit in units)]
+        return {**widths, **{unit: 0 for units in gone for unit in units}}
 
     def plain_graph(self, widths: Widths) -> OperatorGraph:
         """Operators that the trained network asks for: here the deployed ones."""

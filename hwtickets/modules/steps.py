@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from hwtickets.modules.calls import Tensed
+from hwtickets.modules.calls import Call, Tensed
 from hwtickets.modules.forms import Form
 from hwtickets.space.operators import Operator, Value
 from hwtickets.space.spec import OperatorSpec, sized
@@ -27,6 +27,9 @@ class Step:
         output: What it writes.
         out_size: Height and width that it writes.
         channels: Channels that it writes.
+        calls: What the module calls for it.
+        inside: Units of the branch that it belongs to; it is there as long as all of them have channels.
+        instead: Whether it is there only without that branch.
     """
 
     name: str
@@ -37,12 +40,30 @@ class Step:
     output: Tensed
     out_size: tuple[int, int]
     channels: Form
+    calls: list[Call] = field(default_factory=list)
+    inside: tuple[str, ...] = ()
+    instead: bool = False
     _known: dict[tuple[int, ...], OperatorSpec] = field(default_factory=dict)
 
     @property
     def units(self) -> tuple[str, ...]:
-        """The units that its sizes depend on."""
-        return tuple(dict.fromkeys(unit for form in self.forms.values() for unit, _ in form.terms))
+        """The units that its sizes depend on, and at least one of those that it vanishes with."""
+        sizing = tuple(dict.fromkeys(unit for form in self.forms.values() for unit, _ in form.terms))
+        return sizing if not self.inside or set(sizing) & set(self.inside) else (*sizing, self.inside[0])
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing was fused into it yet but norms."""
+        return self.spec.activation == "none" and not self.spec.residual
+
+    @property
+    def takes_sum(self) -> bool:
+        """Whether a runtime adds another tensor in it."""
+        return self.spec.kind == "conv" and self.plain and (self.spec.groups == 1 or self.spec.depthwise)
+
+    def present(self, widths: Mapping[str, int]) -> bool:
+        """Whether it is there at some widths; those of a branch's units are all zero, or none."""
+        return all(widths[unit] for unit in self.units if unit in self.inside) != self.instead
 
     def spec_at(self, widths: Mapping[str, int]) -> OperatorSpec:
         """Its spec at some widths."""

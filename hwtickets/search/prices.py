@@ -66,8 +66,8 @@ def _fit(
 def _fit_coupled(
     space: ModuleSpace, cost: AdditiveCost, alignment: int, widths: Mapping[str, int], unit: str
 ) -> UnitPrice:
-    """A unit of a module never vanishes, so all of its price is slope: of the operators beside it."""
-    beside = [step for step in space.steps if unit in step.units]
+    """All of a price is slope, of the operators beside a unit: a module loses branches in draws alone."""
+    beside = [step for step in space.steps if unit in step.units and step.present(widths)]
     sizes = space.widths_allowed(unit, alignment, widths[unit])
     specs = [step.spec_at({**widths, unit: size}) for size in sizes for step in beside]
     costs = np.array(cost.each(specs), np.float64).reshape(len(sizes), -1).sum(axis=1)

@@ -177,7 +177,7 @@ class ProgressiveShrink(Hook):
             ]
             count = int(torch.cat([scale != 0 for scale in scales], dim=1).any(dim=1).sum())
             step = space.step(name, alignment)
-            # A unit of a module never vanishes.
+            # A penalty empties no unit of a module; branches go in the draw.
             count = max(count, 1) if space.coupled else count
             alive[name] = min(places.widths[name], -(-count // step) * step)
         return alive

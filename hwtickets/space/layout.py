@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from hwtickets.space.units import Member, Unit
 
@@ -70,10 +70,19 @@ def entries_of(unit: Unit, member: Member) -> NDArray[np.int64]:
     return np.array(member.entries)
 
 
+def tensor_of(model: nn.Module, member: Member) -> Tensor | None:
+    """The tensor of a member; None where it is gone with the branch that it was in."""
+    try:
+        tensor: Tensor | None = getattr(model.get_submodule(member.module), member.tensor)
+    except AttributeError:
+        return None
+    return tensor
+
+
 def layouts(
-    model: torch.nn.Module, units: Iterable[Unit], present: Mapping[str, int]
+    model: nn.Module, units: Iterable[Unit], present: Mapping[str, int]
 ) -> Iterator[tuple[Slot, Layout]]:
-    """Every dimension that channels of units lie on.
+    """Every dimension that channels of units lie on, as far as it is left.
 
     Args:
         model: The network as it is now.
@@ -85,7 +94,9 @@ def layouts(
         for member in unit.members:
             slot = (member.module, member.tensor, member.dim)
             if slot not in found:
-                tensor = getattr(model.get_submodule(member.module), member.tensor)
+                tensor = tensor_of(model, member)
+                if tensor is None:
+                    continue
                 found[slot] = Layout(tensor.shape[member.dim], present)
             found[slot].parts[unit.name] = (unit, member)
     yield from found.items()

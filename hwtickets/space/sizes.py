@@ -20,6 +20,8 @@ def refresh_sizes(module: nn.Module) -> None:
         _refresh_convolution(module)
     if isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
+    if isinstance(module, nn.Embedding):
+        module.num_embeddings, module.embedding_dim = module.weight.shape
     if isinstance(module, nn.PReLU):
         module.num_parameters = len(module.weight)
     if isinstance(module, nn.RNNBase):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from hwtickets.modules.absent import take_out
 from hwtickets.space.layout import layouts
 from hwtickets.space.sizes import refresh_sizes
 from hwtickets.space.units import Unit
@@ -24,7 +25,7 @@ def keep_channels(
 ) -> None:
     """Cuts a network down to some of its channels, in place.
 
-    A unit without channels takes its branch along.
+    A unit without channels takes its branch along; a residual branch goes with the first of its units.
 
     Args:
         model: The network.
@@ -78,29 +79,53 @@ def _keep_shared(
 ) -> None:
     """Cuts units whose channels share dimensions with others: every dimension once, for all units on it."""
     present = present_widths(model, units)
+    kept = _without_branches(model, units, kept)
+    shared = _shared_names(model)
     for (module, tensor, dim), layout in layouts(model, units, present):
         if any(unit in kept for unit in layout.parts):
-            _cut_member(model, module, tensor, dim, layout.kept(kept), optimizer, companions)
+            index = layout.kept(kept)
+            _cut_member(model, module, tensor, dim, index, optimizer, companions)
+            for other in shared.get(f"{module}.{tensor}", ()):
+                _follow(model, f"{module}.{tensor}", other, dim, index, companions)
     for unit in units:
         if unit.name not in kept:
             continue
         if unit.gate is not None and _present(model, unit):
             _cut_member(model, unit.importance, "weight", 0, kept[unit.name], optimizer, companions)
         present[unit.name], before = len(kept[unit.name]), present[unit.name]
-        for attribute in unit.attributes:
+        for attribute in unit.attributes if present[unit.name] else ():
+            if not _there(model, attribute.module):
+                continue
             host = model.get_submodule(attribute.module)
             lost = attribute.per_channel * (before - present[unit.name])
             setattr(host, attribute.name, getattr(host, attribute.name) - lost)
     for name in {member.module for unit in units if unit.name in kept for member in unit.members}:
-        refresh_sizes(model.get_submodule(name))
+        if _there(model, name):
+            refresh_sizes(model.get_submodule(name))
     model.present = present
     model.after_cut(units)
     _forget_removed(model, optimizer, companions)
 
 
+def _without_branches(
+    model: Supernet, units: Sequence[Unit], kept: Mapping[str, Tensor]
+) -> Mapping[str, Tensor]:
+    """Takes out the residual branches of units without channels; what is kept of the units then."""
+    gone = {unit.residual for unit in units if unit.name in kept and not len(kept[unit.name])} - {None}
+    for branch in gone:
+        assert branch is not None
+        take_out(model, branch)
+    nothing = torch.zeros(0, dtype=torch.int64)
+    return {**kept, **{unit.name: nothing for unit in units if unit.residual in gone}}
+
+
 def _present(model: Supernet, unit: Unit) -> bool:
+    return _there(model, unit.importance)
+
+
+def _there(model: Supernet, name: str) -> bool:
     try:
-        model.get_submodule(unit.importance)
+        model.get_submodule(name)
     except AttributeError:
         return False
     return True
@@ -135,6 +160,31 @@ def _cut_member(
         if full_name in named:
             companion = named[full_name]
             named[full_name] = companion.index_select(dim, index.to(companion.device))
+
+
+def _shared_names(model: Supernet) -> dict[str, list[str]]:
+    """Tensors with several names, in several modules or in one: the first name of each, and the others."""
+    names: dict[int, list[str]] = {}
+    held = [
+        *model.named_parameters(remove_duplicate=False),
+        *model.named_buffers(remove_duplicate=False),
+    ]
+    for name, tensor in held:
+        names.setdefault(id(tensor), []).append(name)
+    return {first: others for first, *others in names.values() if others}
+
+
+def _follow(
+    model: Supernet, name: str, other: str, dim: int, index: Tensor, companions: Sequence[Named]
+) -> None:
+    """Makes another name of a tensor that was cut stand for it again."""
+    (owner, _, tensor), (module, _, own) = name.rpartition("."), other.rpartition(".")
+    holder = model.get_submodule(module)
+    setattr(holder, own, getattr(model.get_submodule(owner), tensor))
+    refresh_sizes(holder)
+    for named in companions:
+        if other in named:
+            named[other] = named[other].index_select(dim, index.to(named[other].device))
 
 
 def _replace_parameter(

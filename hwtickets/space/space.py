@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hwtickets.errors import UsageError
 from hwtickets.space.operators import GraphBuilder, Operator, OperatorGraph, OperatorSpec, Value
 from hwtickets.space.units import Unit, find_units
-from hwtickets.supernets.base import PLAIN, Supernet
+from hwtickets.supernets.base import PLAIN, DescribedSupernet, Supernet
 
 Widths = Mapping[str, int]
 
@@ -23,7 +23,7 @@ MOST_WIDTHS, MOST_CHOICES = 12, 13**3
 
 
 class SearchSpace:
-    """All networks that can be drawn from a supernet.
+    """All networks that can be drawn from a supernet that writes its own operators; see `space_of` for any.
 
     Args:
         model: The supernet, with its full widths.
@@ -46,16 +46,16 @@ class SearchSpace:
         self.name = name
         self.input_shape = model.input_shape
         # A copy without weights that keeps its full widths: the supernet itself shrinks during the search.
-        self._model = copy.deepcopy(model).to("meta")
+        self._model: Supernet = copy.deepcopy(model).to("meta")
+        assert isinstance(self._model, DescribedSupernet)
+        self._describe = self._model.describe
         self.units: dict[str, Unit] = find_units(self._model)
         self.blocks: dict[str, list[str]] = {}
         for unit in self.units.values():
             self.blocks.setdefault(unit.block, []).append(unit.name)
         self._blocks = dict(self._model.searching_blocks())
         recorder = _InputRecorder(*self.input_shape)
-        self._model.describe(
-            recorder, self.dense(), {name: block.forms[0] for name, block in self._blocks.items()}
-        )
+        self._describe(recorder, self.dense(), {name: block.forms[0] for name, block in self._blocks.items()})
         self._block_inputs = recorder.first_input
 
     @staticmethod
@@ -142,7 +142,7 @@ class SearchSpace:
         """
         builder = GraphBuilder(*self.input_shape)
         first = {name: block.forms[0] for name, block in self._blocks.items()}
-        self._model.describe(builder, widths, {**first, **(forms or {})})
+        self._describe(builder, widths, {**first, **(forms or {})})
         return builder.graph
 
     def block_operators(self, block: str, widths: Widths, form: str) -> list[Operator]:

@@ -56,6 +56,24 @@ class Attribute:
 
 
 @dataclass(frozen=True)
+class Branch:
+    """A residual branch `x + f(x)` of a module that somebody else wrote, which may vanish as a whole.
+
+    Without it `f(x)` counts as zero, the constants that its last layers add included: the network is the one
+    whose branch is multiplied by zero.
+
+    Attributes:
+        name: Name of the module that it goes by, as its author knows it.
+        absent: Full names of the modules that are not run any more.
+        passing: Full names of the modules that hand on what comes in.
+    """
+
+    name: str
+    absent: tuple[str, ...]
+    passing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Unit:
     """A coupled group of channels.
 
@@ -69,6 +87,8 @@ class Unit:
         attributes: Numbers that fall with the channels, besides the sizes of known layers.
         gate: The tensor that a gate of the unit scales, where there is no batch norm; see
             `hwtickets.modules.gates`.
+        residual: The residual branch that it lies in, where that may vanish: then all of its units have no
+            channels.
     """
 
     name: str
@@ -79,6 +99,7 @@ class Unit:
     members: tuple[Member, ...]
     attributes: tuple[Attribute, ...] = ()
     gate: Member | None = None
+    residual: Branch | None = None
 
     @cached_property
     def factors(self) -> tuple[Member, ...]:

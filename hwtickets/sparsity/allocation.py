@@ -6,17 +6,17 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwtickets.budgets import format_amount
 from hwtickets.errors import BudgetError
-from hwtickets.sparsity.ascent import Ascent
 from hwtickets.sparsity.choices import BlockChoices, Priced, PricedSpace
 from hwtickets.sparsity.coupled import CoupledSpace
 from hwtickets.sparsity.importance import Scores
+from hwtickets.sparsity.refinement import best_network
 
 Array = NDArray[np.float64]
 
@@ -30,12 +30,14 @@ class Allocation:
         forms: Deployed form by block.
         costs: Cost of the network by metric.
         value: Importance kept, as a share of all importance.
+        precisions: Precision by part, where it was drawn with the widths; else empty.
     """
 
     widths: dict[str, int]
     forms: dict[str, str]
     costs: dict[str, float]
     value: float
+    precisions: dict[str, str] = field(default_factory=dict)
 
 
 def allocate(priced: Priced, scores: Scores, limits: Mapping[str, float]) -> Allocation:
@@ -74,16 +76,18 @@ def allocate(priced: Priced, scores: Scores, limits: Mapping[str, float]) -> All
 def _ascended(priced: CoupledSpace, scores: Scores, limits: Mapping[str, float]) -> Allocation:
     cumulative = [_cumulative(scores, unit) for unit in priced.names]
     total = sum(float(values[-1]) for values in cumulative) or 1.0
-    values = [
-        worth[np.minimum(options, len(worth) - 1)] / total
-        for worth, options in zip(cumulative, priced.options, strict=True)
-    ]
-    choice = Ascent(priced, values, limits).run()
-    if choice is None:
+    worth = [values / total for values in cumulative]
+    found = best_network(priced, worth, limits)
+    if found is None:
         raise _not_at_once(limits)
-    costs = dict(zip(priced.metrics, priced.total(choice).tolist(), strict=True))
-    kept = sum(float(value[place]) for value, place in zip(values, choice, strict=True))
-    return Allocation(priced.widths(choice), {}, costs, kept)
+    drawn, choice = found
+    costs = dict(zip(drawn.metrics, drawn.total(choice).tolist(), strict=True))
+    widths = drawn.widths(choice)
+    kept = sum(
+        float(values[min(widths[name], len(values) - 1)])
+        for name, values in zip(drawn.names, worth, strict=True)
+    )
+    return Allocation(widths, {}, costs, kept)
 
 
 def _not_at_once(limits: Mapping[str, float]) -> BudgetError:

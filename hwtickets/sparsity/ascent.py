@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwtickets.sparsity.coupled import Choice, CoupledSpace
-
-Array = NDArray[np.float64]
+from hwtickets.sparsity.coupled import CoupledSpace
+from hwtickets.sparsity.moves import Moves, Neighbourhood
+from hwtickets.sparsity.priced_step import Array, Choice
 
 #: Halvings of the multiplier, rounds over weights of several budgets, and the range that multipliers lie in
 #: (both values and costs are shares of a whole).
 _HALVINGS, _ROUNDS, _RANGE = 18, 3, (1e-3, 1e3)
 #: Units of the largest space whose units are forced one by one.
 MOST_KICKED = 30
-#: Pairs of neighbours that are exchanged at the end.
-MOST_NEIGHBOURS = 200
 
 
 class Ascent:
@@ -25,7 +23,8 @@ class Ascent:
 
     With a multiplier on the costs, a unit's best width given the others' is one look at its options; units
     are gone through until none changes. The multiplier is halved in until the limits are just kept. What is
-    left of the budget goes to single moves and exchanges of two units at exact costs.
+    left of the budget goes to single moves and exchanges of two units at exact costs. Branches that may
+    vanish come and go as a whole, at the value of all channels in them.
     Source: Lagrangian relaxation as in ChamNet (1812.08934), section 3.3, with coordinate ascent as costs
     couple neighbours.
 
@@ -39,7 +38,8 @@ class Ascent:
         self._priced, self._values = priced, list(values)
         self._rows = [priced.metrics.index(metric) for metric in limits]
         self._limits = np.array(list(limits.values()), np.float64)
-        self._neighbours = _neighbours(priced)
+        self._near = Neighbourhood(priced, self._values, self._rows)
+        self._pairs = self._near.pairs()
         self._best: Choice | None = None
         self._best_value = -np.inf
 
@@ -59,31 +59,42 @@ class Ascent:
             weights /= weights.mean()
         return self._kicked(self._polished(self._best))
 
+    def improved(self, choice: Choice) -> Choice:
+        """A network within the limits after the moves that help it."""
+        return self._polished(choice)
+
     def _kicked(self, choice: Choice) -> Choice:
         """Forces one unit a step up or down, mends the rest, keeps what is better: out of local optima."""
         if len(self._values) > MOST_KICKED:
             return choice
-        for unit in range(len(self._values)):
-            for option in (choice[unit] - 1, choice[unit] + 1):
-                if 0 <= option < len(self._values[unit]):
-                    kicked = choice.copy()
-                    kicked[unit] = option
-                    mended = self._mended(kicked, unit)
-                    if mended is not None and self._value(mended) > self._value(choice) + 1e-12:
-                        return self._kicked(mended)
+        for owner, option in self._kicks(choice):
+            mended = self._mended(self._near.moved(choice, owner, option), owner)
+            if mended is not None and self._value(mended) > self._value(choice) + 1e-12:
+                return self._kicked(mended)
         return choice
+
+    def _kicks(self, choice: Choice) -> Iterator[tuple[int, int]]:
+        for unit in range(len(self._values)):
+            allowed = self._near.allowed(unit, choice)
+            for option in (int(choice[unit]) - 1, int(choice[unit]) + 1):
+                if 0 <= option < len(allowed) and allowed[option]:
+                    yield unit, option
+        for branch in range(len(self._near.branches)):
+            for level in self._near.levels(branch, choice):
+                yield len(self._values) + branch, level
 
     def _mended(self, choice: Choice, held: int) -> Choice | None:
         """A network within the limits near another one: the least is given up for what is saved."""
+        family = self._near.family
         while not self._fits(choice):
-            owner, option, gain, cost = self._moves(choice)
+            moves = self._near.moves(choice)
             over = np.maximum(self._priced.total(choice)[self._rows] - self._limits, 0.0)
-            saved = (np.minimum(-cost, over) / self._limits).sum(1)
-            saved[owner == held] = 0.0
-            if saved.max() <= 0:
+            saved = (np.minimum(-moves.cost, over) / self._limits).sum(1)
+            saved[family[moves.owner] == family[held]] = 0.0
+            if saved.max(initial=0.0) <= 0:
                 return None
-            ratio = np.where(saved > 0, saved / np.maximum(-gain, 1e-12), 0.0)
-            choice = _moved(choice, owner, option, [int(ratio.argmax())])
+            ratio = np.where(saved > 0, saved / np.maximum(-moves.gain, 1e-12), 0.0)
+            choice = self._moved(choice, moves, [int(ratio.argmax())])
         return self._polished(choice)
 
     def _bisect(self, weights: Array) -> Choice:
@@ -107,15 +118,31 @@ class Ascent:
         choice, prices = start.copy(), multipliers / self._limits
         for _ in range(20):
             before = choice.copy()
-            for unit, values in enumerate(self._values):
-                costs = self._priced.beside_unit(unit, choice)[self._rows]
-                gains = values - prices @ costs
-                best = int(gains.argmax())
-                if gains[best] > gains[choice[unit]]:
-                    choice[unit] = best
+            self._pass(choice, range(len(self._values)), prices)
+            for branch in range(len(self._near.branches)):
+                choice = self._branched(choice, branch, prices)
             if (choice == before).all():
                 break
         return choice
+
+    def _pass(self, choice: Choice, units: Iterable[int], prices: Array) -> None:
+        """Every unit at its best width, one after the other, in place."""
+        for unit in units:
+            gains = self._values[unit] - prices @ self._near.costs(unit, choice)
+            gains[~self._near.allowed(unit, choice)] = -np.inf
+            best = int(gains.argmax())
+            if gains[best] > gains[choice[unit]]:
+                choice[unit] = best
+
+    def _branched(self, choice: Choice, branch: int, prices: Array) -> Choice:
+        """The better network with or without a branch, its units at their best widths then."""
+        found = [choice]
+        for level in self._near.levels(branch, choice):
+            moved = self._near.moved(choice, len(self._values) + branch, level)
+            self._pass(moved, self._near.branches[branch], prices)
+            found.append(moved)
+        worth = [self._value(one) - float(prices @ self._near.around(branch, one)) for one in found]
+        return found[int(np.argmax(worth))]
 
     def _least_over(self) -> Choice:
         """A network near the one that exceeds its limits the least."""
@@ -144,19 +171,20 @@ class Ascent:
         return choice
 
     def _improved(self, choice: Choice) -> Choice | None:
-        owner, option, gain, cost = self._moves(choice)
+        moves = self._near.moves(choice)
+        owner, gain, cost = moves.owner, moves.gain, moves.cost
         room = self._limits - self._priced.total(choice)[self._rows]
         single = np.flatnonzero((gain > 1e-12) & (cost <= room).all(1))
         if len(single):
             ratio = gain[single] / np.maximum((cost[single] / self._limits).max(1), 1e-9)
-            moved = _moved(choice, owner, option, [int(single[ratio.argmax()])])
+            moved = self._moved(choice, moves, [int(single[ratio.argmax()])])
             if self._fits(moved):
                 return moved
         both = gain[:, None] + gain[None]
-        fits = (cost[:, None] + cost[None] <= room).all(2) & (owner[:, None] < owner[None]) & (both > 1e-12)
+        fits = (cost[:, None] + cost[None] <= room).all(2) & self._together(owner) & (both > 1e-12)
         pairs = np.argwhere(fits)
         for one, other in pairs[np.argsort(-both[fits])][:20]:
-            moved = _moved(choice, owner, option, [int(one), int(other)])
+            moved = self._moved(choice, moves, [int(one), int(other)])
             if self._fits(moved):
                 return moved
         return self._exchanged(choice)
@@ -165,33 +193,33 @@ class Ascent:
         """The best exchange of two neighbours: where one grows and the other shrinks, sums overrate costs."""
         best, best_gain = None, 1e-12
         room = self._limits - self._priced.total(choice)[self._rows]
-        for one, other in self._neighbours:
-            now = self._priced.beside_unit(one, choice)[self._rows]
-            for option in range(len(self._values[one])):
+        for one, other in self._pairs:
+            now = self._near.costs(one, choice)
+            allowed = self._near.allowed(other, choice)
+            for option in np.flatnonzero(self._near.allowed(one, choice)):
                 moved = choice.copy()
                 moved[one] = option
-                costs = self._priced.beside_unit(other, moved)[self._rows]
+                costs = self._near.costs(other, moved)
                 change = costs - costs[:, [choice[other]]] + (now[:, option] - now[:, choice[one]])[:, None]
                 gains = self._values[other] - self._values[other][choice[other]]
                 gains = gains + self._values[one][option] - self._values[one][choice[one]]
-                gains = np.where((change <= room[:, None]).all(0), gains, -np.inf)
+                gains = np.where((change <= room[:, None]).all(0) & allowed, gains, -np.inf)
                 moved[other] = int(gains.argmax())
                 if gains.max() > best_gain and self._fits(moved):
                     best, best_gain = moved, float(gains.max())
         return best
 
-    def _moves(self, choice: Choice) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
-        """Every change of one unit: its place, the new option, what it brings and what it costs."""
-        owner, option, gain, cost = [], [], [], []
-        for unit, values in enumerate(self._values):
-            costs = self._priced.beside_unit(unit, choice)[self._rows]
-            now = choice[unit]
-            others = np.delete(np.arange(len(values)), now)
-            owner.append(np.full(len(others), unit))
-            option.append(others)
-            gain.append(values[others] - values[now])
-            cost.append((costs[:, others] - costs[:, [now]]).T)
-        return np.concatenate(owner), np.concatenate(option), np.concatenate(gain), np.concatenate(cost)
+    def _together(self, owner: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which pairs of moves, the first before the second, go together: not a branch and a unit in it."""
+        family, whole = self._near.family[owner], owner >= len(self._values)
+        clash = (family[:, None] == family[None]) & (whole[:, None] | whole[None])
+        together: NDArray[np.bool_] = (owner[:, None] < owner[None]) & ~clash
+        return together
+
+    def _moved(self, choice: Choice, moves: Moves, which: Sequence[int]) -> Choice:
+        for move in which:
+            choice = self._near.moved(choice, int(moves.owner[move]), int(moves.option[move]))
+        return choice
 
     def _balance(self, choice: Choice, multipliers: Array) -> float:
         return self._value(choice) - float(multipliers @ self._usage(choice))
@@ -210,18 +238,3 @@ class Ascent:
     def _offer(self, choice: Choice) -> None:
         if self._fits(choice) and self._value(choice) > self._best_value:
             self._best, self._best_value = choice.copy(), self._value(choice)
-
-
-def _neighbours(priced: CoupledSpace) -> list[tuple[int, int]]:
-    """Pairs of units with an operator between them; none in spaces where these are too many to try."""
-    pairs = {
-        (one, other) for step in priced.steps for one in step.units for other in step.units if one < other
-    }
-    return sorted(pairs) if len(pairs) <= MOST_NEIGHBOURS else []
-
-
-def _moved(choice: Choice, owner: NDArray[np.intp], option: NDArray[np.intp], moves: Sequence[int]) -> Choice:
-    moved = choice.copy()
-    for move in moves:
-        moved[owner[move]] = option[move]
-    return moved

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from hwtickets.space.layout import Layout, Slot, layouts
+from hwtickets.space.layout import Layout, Slot, layouts, tensor_of
 from hwtickets.space.slicing import present_widths
 from hwtickets.space.units import Member, Unit
 from hwtickets.supernets.base import Supernet
@@ -51,7 +51,8 @@ class Places:
         if self._model.present is None:
             return [(self._model.get_submodule(unit.importance), None)]
         chained = sum(self._is_depthwise(member) for member in unit.members)
-        last = unit.factors[min(chained, len(unit.factors) - 1) :]
+        left = [member for member in unit.factors if tensor_of(self._model, member) is not None]
+        last = left[min(chained, len(left) - 1) :]
         return [(self._model.get_submodule(member.module), self.of(unit, member)) for member in last]
 
     def weights(self, unit: Unit, readers: bool = False) -> list[tuple[Member, Entries]]:
@@ -65,12 +66,13 @@ class Places:
         return [(member, self.of(unit, member)) for member in made if self._is_matrix(member)]
 
     def _is_depthwise(self, member: Member) -> bool:
+        if member.tensor != "weight" or member.reads or tensor_of(self._model, member) is None:
+            return False
         layer = self._model.get_submodule(member.module)
-        of_weight = member.tensor == "weight" and not member.reads
-        return of_weight and isinstance(layer, nn.Conv2d) and layer.groups == layer.out_channels > 1
+        return isinstance(layer, nn.Conv2d) and layer.groups == layer.out_channels > 1
 
     def _is_matrix(self, member: Member) -> bool:
-        tensor = getattr(self._model.get_submodule(member.module), member.tensor)
+        tensor = tensor_of(self._model, member)
         return isinstance(tensor, nn.Parameter) and tensor.dim() > 1
 
 

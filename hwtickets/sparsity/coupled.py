@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwtickets.modules.space import ModuleSpace
-from hwtickets.modules.steps import Step
 from hwtickets.space.operators import OperatorSpec
+from hwtickets.sparsity.priced_step import Array, Choice, PricedStep, fill_tables
 from hwtickets.sparsity.pricing import Costs
-
-Array = NDArray[np.float64]
-#: Which option of every unit is taken; shape (units,).
-Choice = NDArray[np.intp]
-
-#: Width combinations of one operator that are priced beforehand; of operators with more, those that are met.
-MOST_PRICED = 3000
-
-
-@dataclass
-class PricedStep:
-    """One operator at all widths of the units beside it.
-
-    Attributes:
-        step: The operator.
-        units: Places of its units in the space.
-        constants: Sizes of the operator that no unit changes, shape (sizes,).
-        coefficients: What a channel of a unit adds to a size, shape (sizes, units).
-        table: Costs, shape (metrics, options of the first unit, of the second, ...); None: priced when met.
-        met: Costs by sizes, where there is no table; shape (metrics,) each.
-    """
-
-    step: Step
-    units: list[int]
-    constants: NDArray[np.int64]
-    coefficients: NDArray[np.int64]
-    table: Array | None = None
-    met: dict[tuple[int, ...], Array] = field(default_factory=dict)
-
-    @staticmethod
-    def of(step: Step, place: Mapping[str, int]) -> PricedStep:
-        """An operator that is not priced yet; `place` numbers the units of the space."""
-        forms, units = list(step.forms.values()), list(step.units)
-        coefficients = np.array([[dict(form.terms).get(unit, 0) for unit in units] for form in forms])
-        constants = np.array([form.constant for form in forms])
-        return PricedStep(step, [place[unit] for unit in units], constants, coefficients)
 
 
 @dataclass
@@ -64,6 +27,9 @@ class CoupledSpace:
         beside: For every unit, places of the operators beside it.
         costs: How operators that were not met yet are priced.
         unchanging: The operators that no unit changes, by name.
+        grains: The least step of each unit's widths that keeps its tensors aligned.
+        branches: Units of every branch that may vanish as a whole: then all of them take their first option,
+            no channels.
     """
 
     names: list[str]
@@ -74,6 +40,8 @@ class CoupledSpace:
     beside: list[list[int]]
     costs: Costs
     unchanging: dict[str, OperatorSpec]
+    grains: list[int]
+    branches: list[list[int]] = field(default_factory=list)
     _met: dict[OperatorSpec, Array] = field(default_factory=dict)
     _smallest: dict[str, Choice] = field(default_factory=dict)
 
@@ -91,8 +59,12 @@ class CoupledSpace:
 
     def total(self, choice: Choice) -> Array:
         """Costs of the whole network, shape (metrics,)."""
-        total = np.array([self.fixed[metric] for metric in self.metrics])
-        for priced in self.steps:
+        return self.part(range(len(self.steps)), choice, [self.fixed[metric] for metric in self.metrics])
+
+    def part(self, places: Iterable[int], choice: Choice, begin: Sequence[float] = ()) -> Array:
+        """Costs of some of the operators on top of some costs, shape (metrics,)."""
+        total = np.array(begin or [0.0] * len(self.metrics))
+        for priced in (self.steps[place] for place in places):
             if priced.table is not None:
                 place = (slice(None), *choice[priced.units].tolist())
                 total = total + priced.table[place]
@@ -124,8 +96,9 @@ class CoupledSpace:
         """The operator that costs the most in the cheapest network, e.g. one that no unit changes."""
         widths = self.smallest_widths(metric)
         cost = self.costs[metric]
-        names = [*self.unchanging, *(priced.step.name for priced in self.steps)]
-        specs = [*self.unchanging.values(), *(priced.step.spec_at(widths) for priced in self.steps)]
+        steps = [priced.step for priced in self.steps if priced.step.present(widths)]
+        names = [*self.unchanging, *(step.name for step in steps)]
+        specs = [*self.unchanging.values(), *(step.spec_at(widths) for step in steps)]
         return names[int(np.argmax(cost.each(specs)))]
 
     def largest(self, metric: str) -> float:
@@ -142,7 +115,11 @@ class CoupledSpace:
 
     def sample(self, random: np.random.Generator) -> dict[str, int]:
         """Any network of the space."""
-        return self.widths(np.array([random.integers(len(options)) for options in self.options], np.intp))
+        choice = np.array([random.integers(len(options)) for options in self.options], np.intp)
+        for units in self.branches:
+            if not choice[units].all():
+                choice[units] = 0
+        return self.widths(choice)
 
     def repriced(self, metric: str, correction: float) -> CoupledSpace:
         """The same prices with those of one metric multiplied by a correction."""
@@ -172,23 +149,9 @@ class CoupledSpace:
         )
 
     def _at_options(self, priced: PricedStep, unit: int, choice: Choice) -> Array:
-        if priced.table is not None:
-            at = (slice(None) if other == unit else choice[other] for other in priced.units)
-            index = (slice(None), *at)
-            found: Array = priced.table[index]
-            return found
-        now = np.array([self.options[other][choice[other]] for other in priced.units])
-        column = priced.units.index(unit)
-        sizes = priced.constants + priced.coefficients @ now
-        change = np.outer(self.options[unit] - now[column], priced.coefficients[:, column])
-        keys = list(map(tuple, (sizes + change).tolist()))
-        new = [key for key in keys if key not in priced.met]
-        if new:
-            prices = self._each([priced.step.spec_of(key) for key in new])
-            priced.met |= dict(zip(new, prices.T, strict=True))
-        return np.array([priced.met[key] for key in keys]).T
+        return priced.at_options(unit, self.options, choice, self.each, len(self.metrics))
 
-    def _each(self, specs: Sequence[OperatorSpec]) -> Array:
+    def each(self, specs: Sequence[OperatorSpec]) -> Array:
         """Costs of operators, every different one priced once; shape (metrics, specs)."""
         new = list(dict.fromkeys(spec for spec in specs if spec not in self._met))
         if new:
@@ -207,7 +170,7 @@ def price_coupled(
         costs: Costs by metric.
         alignment: Channels are multiples of this.
         limits: Channels that are left of every unit; full widths by default.
-        floor: Channels that every unit keeps at least.
+        floor: Channels that every unit keeps at least; above 0 no branch vanishes.
     """
     names = list(space.units)
     options = [_options(space, name, alignment, limits, floor) for name in names]
@@ -221,8 +184,12 @@ def price_coupled(
     for number, one in enumerate(priced):
         for unit in one.units:
             beside[unit].append(number)
-    coupled = CoupledSpace(names, list(costs), options, fixed, priced, beside, costs, unchanging)
-    _fill(coupled)
+    branches = [[place[unit] for unit in units] for units in space.branches.values()] if not floor else []
+    grains = [space.step(name, alignment) for name in names]
+    coupled = CoupledSpace(
+        names, list(costs), options, fixed, priced, beside, costs, unchanging, grains, branches
+    )
+    fill_tables(priced, options, coupled.each, len(coupled.metrics))
     return coupled
 
 
@@ -231,24 +198,6 @@ def _options(
 ) -> NDArray[np.int64]:
     limit = limits[name] if limits else space.units[name].width
     widths = np.array(space.widths_allowed(name, alignment, limit), np.int64)
-    return widths[widths * space.channels_of(name) >= min(floor, limit * space.channels_of(name))]
-
-
-def _fill(coupled: CoupledSpace) -> None:
-    """Prices all operators with few combinations at once: every different spec is asked for once."""
-    grids = []
-    for priced in coupled.steps:
-        counts = [len(coupled.options[unit]) for unit in priced.units]
-        if math.prod(counts) > MOST_PRICED:
-            continue
-        names = [coupled.names[unit] for unit in priced.units]
-        axes = np.meshgrid(*(coupled.options[unit] for unit in priced.units), indexing="ij")
-        rows = np.stack([axis.ravel() for axis in axes], axis=1).tolist()
-        specs = [priced.step.spec_at(dict(zip(names, row, strict=True))) for row in rows]
-        grids.append((priced, counts, specs))
-    prices = coupled._each([spec for _, _, specs in grids for spec in specs]) if grids else np.zeros((0, 0))
-    begin = 0
-    for priced, counts, specs in grids:
-        part = prices[:, begin : begin + len(specs)]
-        priced.table = part.reshape(len(coupled.metrics), *counts)
-        begin += len(specs)
+    widths = widths[widths * space.channels_of(name) >= min(floor, limit * space.channels_of(name))]
+    vanishing = not floor and space.units[name].residual is not None
+    return np.union1d(widths, [0]) if vanishing else widths

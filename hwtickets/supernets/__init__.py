@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hwtickets.errors import UsageError, unknown
-from hwtickets.supernets.base import ParallelSum, SearchingBlock, Supernet
+from hwtickets.supernets.base import DescribedSupernet, ParallelSum, SearchingBlock, Supernet
 from hwtickets.supernets.hrnas import HRNAS, HRNASTiny
 from hwtickets.supernets.mixconv import MixConvBlock
 from hwtickets.supernets.mobile import Mobile
@@ -16,6 +16,7 @@ __all__ = [
     "HRNAS",
     "MODULE",
     "SUPERNETS",
+    "DescribedSupernet",
     "HRNASTiny",
     "MixConvBlock",
     "Mobile",
@@ -26,7 +27,7 @@ __all__ = [
     "name_of",
 ]
 
-SUPERNETS: dict[str, type[Supernet]] = {"mobile": Mobile, "hrnas": HRNAS, "hrnas-tiny": HRNASTiny}
+SUPERNETS: dict[str, type[DescribedSupernet]] = {"mobile": Mobile, "hrnas": HRNAS, "hrnas-tiny": HRNASTiny}
 #: The name of a user's own network.
 MODULE = "module"
 

@@ -65,8 +65,15 @@ class SearchingBlock(nn.Module):
         """An equal inference-only module in the given form, batch norms folded."""
 
 
+def within(name: str, modules: Iterable[str]) -> bool:
+    """Whether a full name is that of one of some modules, or of something in it."""
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
+
+
 class Supernet(nn.Module):
     """An over-parameterised network that is trained once and from which tickets are drawn.
+
+    Its operators are written by itself (`DescribedSupernet`) or recorded (`modules.hosted.HostedNetwork`).
 
     Attributes:
         input_shape: Channels, height and width (pixels) of one input.
@@ -77,8 +84,10 @@ class Supernet(nn.Module):
 
     #: The heads that it can be built with; with more than one, `head` is one of its sizes.
     heads: tuple[str, ...] = ("classification",)
-    #: Names of the direct children that belong to the head; all the others are the trunk, which transfers.
+    #: Names of the modules that belong to the head; all the others are the trunk, which transfers.
     head_modules: tuple[str, ...] = ()
+    #: Names of those of them that give the outputs: all that is new in another head of the same kind.
+    output_modules: tuple[str, ...] = ()
     #: Names of the sizes that another kind of head has others of.
     head_sizes: tuple[str, ...] = ()
 
@@ -87,20 +96,24 @@ class Supernet(nn.Module):
     sizes: dict[str, Any]
     present: dict[str, int] | None = None
 
-    @abstractmethod
-    def describe(self, builder: GraphBuilder, widths: Mapping[str, int], forms: Mapping[str, str]) -> None:
-        """Writes the operators of the deployed network; see `SearchingBlock.describe`."""
-
     def after_cut(self, units: Iterable[Unit]) -> None:
         """Called after channels of some of the units of its space were removed."""
         return None
 
     def in_head(self, name: str) -> bool:
         """Whether a module, parameter or unit of a full name belongs to the head."""
-        return name.partition(".")[0] in self.head_modules
+        return within(name, self.head_modules)
 
     def searching_blocks(self) -> Iterator[tuple[str, SearchingBlock]]:
         """Full name and module of every searching block, in execution order."""
         for name, module in self.named_modules():
             if isinstance(module, SearchingBlock):
                 yield name, module
+
+
+class DescribedSupernet(Supernet):
+    """A supernet that is made of searching blocks and writes its own operators."""
+
+    @abstractmethod
+    def describe(self, builder: GraphBuilder, widths: Mapping[str, int], forms: Mapping[str, str]) -> None:
+        """Writes the operators of the deployed network; see `SearchingBlock.describe`."""

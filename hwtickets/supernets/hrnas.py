@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hwtickets.errors import UsageError, unknown
 from hwtickets.space.operators import GraphBuilder
-from hwtickets.supernets.base import SearchingBlock, Supernet
+from hwtickets.supernets.base import DescribedSupernet, SearchingBlock
 from hwtickets.supernets.fusion import Drawn, FusedStage, MakeBlock
 from hwtickets.supernets.heads import ClassificationHead, DenseHead
 from hwtickets.supernets.initialisation import METHODS, initialise
@@ -31,7 +31,7 @@ from hwtickets.supernets.presets import (
 from hwtickets.supernets.token_block import TokenBlock
 
 
-class HRNAS(Supernet):
+class HRNAS(DescribedSupernet):
     """The multi-branch supernet of HR-NAS (CVPR 2021), which SuperTickets (ECCV 2022) searches.
 
     A stem at a quarter of the resolution, stages of fusion and parallel blocks, a head. Sizes that are None
@@ -64,6 +64,7 @@ class HRNAS(Supernet):
 
     heads = ("classification", "dense")
     head_modules = ("head",)
+    output_modules = ("head.classifier",)
     head_sizes = ("head", "head_channels", "last_channels", "stem_strides")
     title: ClassVar[str] = "hrnas"
     preset: ClassVar[Preset] = PAPER
@@ -124,7 +125,7 @@ class HRNAS(Supernet):
         return cast(Tensor, self.head(xs))
 
     def describe(self, builder: GraphBuilder, widths: Mapping[str, int], forms: Mapping[str, str]) -> None:
-        """Writes the operators of the deployed network; see `Supernet.describe`."""
+        """Writes the operators of the deployed network; see `DescribedSupernet.describe`."""
         drawn, x = Drawn(builder, widths, forms), builder.graph.input
         convolutions = [module for module in self.stem if isinstance(module, nn.Conv2d)]
         for index, conv in enumerate(convolutions):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hwtickets.errors import UsageError
 from hwtickets.space.operators import GraphBuilder
-from hwtickets.supernets.base import Supernet
+from hwtickets.supernets.base import DescribedSupernet
 from hwtickets.supernets.mixconv import MixConvBlock
 
 #: Inputs up to this side, in pixels, count as small.
@@ -19,7 +19,7 @@ SMALL_STAGES = ((16, 1, 1), (32, 2, 2), (48, 2, 1))
 LARGE_STAGES = ((16, 1, 1), (32, 2, 2), (48, 3, 2), (96, 3, 2), (160, 2, 2))
 
 
-class Mobile(Supernet):
+class Mobile(DescribedSupernet):
     """A chain supernet for inputs from 28x28 grey to 224x224 colour.
 
     Args:
@@ -40,6 +40,7 @@ class Mobile(Supernet):
     """
 
     head_modules = ("head", "pool", "dropout", "classifier")
+    output_modules = ("classifier",)
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class Mobile(Supernet):
         return self.classifier(self.dropout(x))
 
     def describe(self, builder: GraphBuilder, widths: Mapping[str, int], forms: Mapping[str, str]) -> None:
-        """Writes the operators of the deployed network; see `Supernet.describe`."""
+        """Writes the operators of the deployed network; see `DescribedSupernet.describe`."""
         stem, head = cast(nn.Conv2d, self.stem[0]), cast(nn.Conv2d, self.head[0])
         x = builder.conv(
             "stem", "conv", builder.graph.input, stem.out_channels, 3, stem.stride[0], activation="relu"

@@ -107,7 +107,7 @@ def test_a_module_without_units_is_drawn_as_it_is() -> None:
 
 def test_an_impossible_budget_names_the_nearest_one() -> None:
     priced = _priced(20, False, 4)
-    with pytest.raises(BudgetError, match=r"nearest feasible .*, of which first\.0/conv takes the most"):
+    with pytest.raises(BudgetError, match=r"nearest feasible .*, of which stem\.0/conv takes the most"):
         allocate(priced, {}, {"latency": 0.5 * priced.smallest("latency")})
 
 
