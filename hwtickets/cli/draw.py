@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from hwtickets.cli import options
 from hwtickets.cli.predicted import not_measured
 from hwtickets.cli.printing import print_fields, print_json
 from hwtickets.cli.sessions import interruptible
-from hwtickets.errors import BudgetError, UsageError
+from hwtickets.errors import BudgetError, NumericsError, UsageError
 
 NAME = "draw"
 EXAMPLE = "hwtickets draw runs/demo --latency 25%"
@@ -30,7 +31,16 @@ def run(
     device: Annotated[
         str | None, typer.Option(help="Another device than that of the run, or several: a,b.")
     ] = None,
-    precision: options.Precision = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="Precision of the deployed network, or mixed: that of every part is drawn with its widths"
+            " (default: the run's)."
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float, typer.Option(help="Points of the score that the precisions of mixed may cost.")
+    ] = 0.5,
     table: options.Table = None,
     allow_other_fingerprint: options.OtherFingerprint = False,
     finetune: Annotated[
@@ -55,14 +65,29 @@ def run(
         if len(devices) <= 1 and len(budgets) == 1:
             tickets = [
                 api.draw(
-                    run, budgets[0], epochs, Progress(), device, precision, table, allow_other_fingerprint
+                    run,
+                    budgets[0],
+                    epochs,
+                    Progress(),
+                    device,
+                    precision,
+                    table,
+                    allow_other_fingerprint,
+                    max_drop,
                 )
             ]
         else:
             if table is not None:
                 raise UsageError("a table belongs to one device and one draw; leave --table out")
             tickets = api.draw_each(
-                run, devices or None, budgets, epochs, Progress(), precision, allow_other_fingerprint
+                run,
+                devices or None,
+                budgets,
+                epochs,
+                Progress(),
+                precision,
+                allow_other_fingerprint,
+                max_drop,
             )
     _show(tickets, as_json)
     _judge(tickets, run, budgets)
@@ -97,10 +122,15 @@ def _show(tickets: Sequence[dict[str, Any]], as_json: bool) -> None:
 
 
 def _judge(tickets: Sequence[dict[str, Any]], run: Path, budgets: Sequence[Mapping[str, str]]) -> None:
-    """Ends with an error if a budget was missed, or if nobody has measured whether it was."""
+    """Ends with an error if a budget was missed, precisions lose too much, or nobody has measured it."""
     for ticket in (ticket for ticket in tickets if not ticket["kept"]):
         if "error" in ticket:
             raise BudgetError(f"{ticket['device']}, {ticket['budget_text']}: {ticket['error']}")
+        if ticket.get("drop", 0.0) > ticket.get("max_drop", math.inf):
+            raise NumericsError(
+                f"the precisions cost {ticket['drop']:.3g} points, {ticket['max_drop']:g} are allowed; allow"
+                f" more (--max-drop) or a longer latency; the nearest ticket is in {ticket['path']}"
+            )
         known = "measured" if ticket["measured"] else "predicted"
         raise BudgetError(f"no ticket kept the budget as {known}; the nearest one is in {ticket['path']}")
     for ticket in (ticket for ticket in tickets if not ticket["measured"]):

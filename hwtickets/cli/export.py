@@ -22,11 +22,12 @@ def run(
         str, typer.Option(help="Format of the network: onnx, or tensorrt: an engine beside it.")
     ] = "onnx",
     precision: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Of the network: fp32, fp16, bf16, int8, or mixed: every block in fp32 or int8 (--latency)."
+            help="Of the network: fp32, fp16, bf16, int8, or mixed: every block in fp32 or int8 (--latency;"
+            " default: as it was drawn, else fp32)."
         ),
-    ] = "fp32",
+    ] = None,
     device: options.Device = "cpu",
     latency: Annotated[
         str | None,

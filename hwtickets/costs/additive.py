@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwtickets.space.operators import Operator, OperatorGraph, OperatorSpec
 
@@ -59,3 +59,13 @@ def size_cost(bytes_per_weight: int = 4) -> AdditiveCost:
         bytes_per_weight: 4 for fp32.
     """
     return AdditiveCost("size", "bytes", 0.0, lambda spec: float(spec.params * bytes_per_weight))
+
+
+def lowest_cost(costs: Sequence[AdditiveCost]) -> AdditiveCost:
+    """Of several costs of one metric the lowest, operator by operator."""
+
+    def of_many(specs: Sequence[OperatorSpec]) -> list[float]:
+        return [min(each) for each in zip(*(cost.each(specs) for cost in costs), strict=True)]
+
+    base = min(cost.base for cost in costs)
+    return replace(costs[0], base=base, of=lambda spec: of_many([spec])[0], of_many=of_many)

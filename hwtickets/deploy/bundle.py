@@ -99,11 +99,17 @@ def write_bundle(
     return folder
 
 
-def save_and_export(ticket: Ticket, samples: Samples, folder: Path, runtime: str = "onnxruntime") -> str:
+def save_and_export(
+    ticket: Ticket,
+    samples: Samples,
+    folder: Path,
+    runtime: str = "onnxruntime",
+    precision: Precision | None = None,
+) -> str:
     """Saves a ticket with its samples as `ticket/` and exports it as `bundle/`; the ticket's hash."""
     identity = ticket.save(folder / "ticket")
     samples.save(folder / "ticket" / "samples.npz")
-    write_bundle(folder / "ticket", folder / "bundle", runtime=runtime)
+    write_bundle(folder / "ticket", folder / "bundle", precision, runtime=runtime)
     return identity
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from hwtickets.deploy.evidence import NOISE_IMAGES, Evidence, outputs_of
 from hwtickets.deploy.layers import by_block, layer_times
-from hwtickets.deploy.parts import Parts
+from hwtickets.deploy.parts import Crossing, Parts
 from hwtickets.deploy.quantization import Array, Quantizer
 from hwtickets.runtimes import Bench
+from hwtickets.runtimes.partly_half import partly_half
 from hwtickets.sparsity.precisions import Border, PrecisionColumns
 
 PRECISIONS = ["fp32", "int8"]
@@ -29,7 +30,7 @@ Choice = Mapping[str, str]
 
 @dataclass(frozen=True)
 class MixableNetwork:
-    """A network that can be had in any mix of fp32 and int8.
+    """A network that can be had in any mix of fp32, fp16 and int8.
 
     Attributes:
         exact: In fp32, serialized.
@@ -45,13 +46,15 @@ class MixableNetwork:
 
     def mixed(self, chosen: Choice) -> bytes:
         """The serialized network, given the precision of every part."""
-        if set(chosen.values()) == {"fp32"}:
-            return self.exact
-        return self.quantizer.quantized(self.parts.nodes_at("fp32", chosen))
+        halves = self.parts.nodes_at("fp16", chosen)
+        model = self.exact
+        if "int8" in chosen.values():
+            model = self.quantizer.quantized([*self.parts.nodes_at("fp32", chosen), *halves])
+        return partly_half(model, halves) if halves else model
 
-    def only(self, *parts: str) -> dict[str, str]:
-        """The choice of int8 for some parts alone."""
-        return {part: "int8" if part in parts else "fp32" for part in self.parts.nodes}
+    def only(self, *parts: str, precision: str = "int8") -> dict[str, str]:
+        """The choice of a precision for some parts alone."""
+        return {part: precision if part in parts else "fp32" for part in self.parts.nodes}
 
 
 def measured_columns(network: MixableNetwork, evidence: Evidence, bench: Bench) -> PrecisionColumns:
@@ -132,13 +135,29 @@ def _priced(
     network: MixableNetwork, free: PrecisionColumns, mixes: list[dict[str, str]], latencies_ms: _Vector
 ) -> list[Border]:
     """Borders at the prices that explain best what mixed networks take beyond their parts."""
+    crossings = network.parts.crossings
+    excess_ms = latencies_ms - [free.latency_of(chosen) for chosen in mixes]
+    return _borders(network, *conversion_prices([conversions(crossings, mix) for mix in mixes], excess_ms))
+
+
+def conversions(crossings: Sequence[Crossing], chosen: Choice) -> tuple[int, int]:
+    """How many tensors are converted, and how many elements they have, given the precision of every part."""
+    counts = [Border(crossing.producer, crossing.consumers, 0.0).changes(chosen) for crossing in crossings]
+    elements = [count * crossing.elements for count, crossing in zip(counts, crossings, strict=True)]
+    return sum(counts), sum(elements)
+
+
+def conversion_prices(converted: Sequence[tuple[int, int]], excess_ms: _Vector) -> tuple[float, float]:
+    """What a conversion costs in ms, for each tensor and for each of its elements.
+
+    Args:
+        converted: What `conversions` says of some networks.
+        excess_ms: What these take beyond their parts, shape (networks,).
+    """
     from scipy.optimize import nnls
 
-    excess_ms = latencies_ms - [free.latency_of(chosen) for chosen in mixes]
-    changed = np.array([[free.changes(border, chosen) for border in free.borders] for chosen in mixes])
-    changed = changed.reshape(len(mixes), len(free.borders))
-    elements = np.array([crossing.elements for crossing in network.parts.crossings], dtype=np.float64)
-    scale = max(float(elements.max(initial=0)), 1.0)
-    features = np.stack([changed.sum(1), changed @ (elements / scale)], 1)
-    (tensor_ms, largest_ms), _ = nnls(features, excess_ms)
-    return _borders(network, float(tensor_ms), float(largest_ms) / scale)
+    features = np.array(converted, dtype=np.float64).reshape(len(converted), 2)
+    scale = np.maximum(features.max(axis=0, initial=0), 1.0)
+    prices_ms, _ = nnls(features / scale, excess_ms)
+    tensor_ms, element_ms = (prices_ms / scale).tolist()
+    return tensor_ms, element_ms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def build_engine(
         DeviceError: The device cannot be reached, has no TensorRT, or cannot build what is asked.
     """
     settings = settings or EngineSettings()
+    settings = replace(settings, dla=settings.dla or device.dla)
     opened_onnx(model)
     with _builder(device, settings.precision) as bench:
         assert isinstance(bench, EngineBench)

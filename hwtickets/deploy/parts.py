@@ -39,6 +39,24 @@ class Parts:
     nodes: dict[str, list[str]]
     crossings: list[Crossing]
 
+    def merged_into(self, names: Collection[str]) -> Parts:
+        """The same network in fewer parts: one that is not among the names belongs to that before it."""
+        owner: dict[str, str] = {}
+        known = next((part for part in self.nodes if part in names), "")
+        for part in self.nodes:
+            known = part if part in names else known
+            owner[part] = known
+        nodes: dict[str, list[str]] = {}
+        for part, own in self.nodes.items():
+            nodes.setdefault(owner[part], []).extend(own)
+        crossings = []
+        for crossing in self.crossings:
+            producer = owner[crossing.producer]
+            readers = dict.fromkeys(owner[part] for part in crossing.consumers if owner[part] != producer)
+            if readers:
+                crossings.append(Crossing(producer, tuple(readers), crossing.elements))
+        return Parts(nodes, crossings)
+
     def nodes_at(self, precision: str, chosen: Mapping[str, str]) -> list[str]:
         """Names of the nodes whose part is in a precision, given the precision of every part."""
         return [node for part, nodes in self.nodes.items() if chosen[part] == precision for node in nodes]

@@ -46,7 +46,7 @@ def device_entries(
         "budgets": [_budget_entry(metric, job, limits[metric], own) for metric in job.budgets],
         "dense": _dense_on_device(job, table, profile, own),
         "table": {"name": table.name, "rows": len(table.rows), "error": dict(table.error)},
-        "notes": [*_notes(job, table, measured), *_notes_on_masks(job, own)],
+        "notes": [*_notes(job, table, measured), *_notes_on_masks(job, own), *_notes_on_mix(own, measured)],
     }
 
 
@@ -78,6 +78,8 @@ def _notes(job: Job, table: LatencyTable, measured: bool) -> list[str]:
     """What must be said with every figure of the device."""
     device, precision = job.device, job.config.precision
     known = [] if measured else _notes_on_prediction(device.name, table)
+    if job.mixed:
+        return known
     if device.runtime in _BUILDERS and precision != Fp32.name:
         return [*known, f"The bundle is {Fp32.name}; TensorRT builds {precision} from it."]
     if device.runtime not in (*_BUILDERS, "onnxruntime"):
@@ -89,6 +91,22 @@ def _notes_on_masks(job: Job, own: Mapping[str, Any]) -> list[str]:
     if not job.config.sparsity:
         return []
     return [credit_note(job.config.mask_pattern, own["sparsity"], job.device)]
+
+
+def _notes_on_mix(own: Mapping[str, Any], measured: bool) -> list[str]:
+    """Which part was drawn in which precision, and what that costs."""
+    if "precisions" not in own:
+        return []
+    by_precision: dict[str, list[str]] = {}
+    for part, precision in own["precisions"].items():
+        by_precision.setdefault(precision, []).append(part)
+    parts = "; ".join(f"{precision}: {', '.join(names)}" for precision, names in by_precision.items())
+    unknown = "What a conversion between precisions costs is not known: it is counted as nothing."
+    return [
+        f"Drawn with the widths, the precision of every part: {parts}. On validation images that costs"
+        f" {own['drop']:.2g} points, {own['max_drop']:g} are allowed; accuracies are those in fp32.",
+        *([] if measured else [unknown]),
+    ]
 
 
 def _notes_on_prediction(device: str, table: LatencyTable) -> list[str]:

@@ -38,7 +38,7 @@ class Gauge:
     @property
     def fingerprint(self) -> Mapping[str, str]:
         """Of the device, as it is now."""
-        return device_fingerprint(self._job.device, self._job.config.precision)
+        return device_fingerprint(self._job.device, self._job.built_at)
 
     def budget_ms(self, drawn: Allocation, export: Callable[[], Path], runs: int) -> float:
         """Latency of a network in ms, as the budget counts it.
@@ -88,7 +88,7 @@ class Gauge:
         }
 
     def _bench(self) -> Bench:
-        return open_bench(self._job.device, self._job.config.precision)
+        return open_bench(self._job.device, self._job.built_at)
 
     def _time(self, bench: Bench, model: Path, runs: int) -> Measurement:
         return measure({"dense": self._dense, "ticket": model}, "dense", bench, runs, self._image)

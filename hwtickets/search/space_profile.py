@@ -23,7 +23,8 @@ from hwtickets.search.job import Job
 from hwtickets.space.operators import Operator, OperatorGraph
 from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.choices import Priced, price_network, price_space
-from hwtickets.tables.skeleton import random_inputs, skeleton_model
+from hwtickets.tables.skeleton import random_inputs
+from hwtickets.tables.skeleton_precision import timed_model
 from hwtickets.tables.table import LatencyTable
 
 #: Timed runs of each network that anchors the prediction to the device's present speed.
@@ -102,8 +103,8 @@ def _measured(
     graphs: Mapping[str, OperatorGraph], device: DeviceProfile, precision: str, seed: int
 ) -> dict[str, float]:
     """Median latency in ms by name."""
-    models = {name: skeleton_model(graph, seed) for name, graph in graphs.items()}
     with open_bench(device, precision) as bench:
+        models = {name: timed_model(graph, bench.fingerprint, seed) for name, graph in graphs.items()}
         timings = bench.time(models, random_inputs(graphs["dense"], seed), ANCHOR_RUNS)
     return {name: timing.p50_ms for name, timing in timings.items()}
 
@@ -115,9 +116,10 @@ def repriced(priced: Priced, correction: float) -> Priced:
 
 def describe_space(job: Job) -> dict[str, Any]:
     """The answer of `hwtickets profile`; see `api.profile`."""
-    table = job.table()
-    with job.progress.stage("profile"):
-        profile = profile_space(job.space, job.device, table, job.config.floor, job.config.seed)
+    # It builds on this module.
+    from hwtickets.search.profiled import profiled
+
+    table, profile, _ = profiled(job)
     cost = LatencyCost(table, profile.correction)
     latency = cost.additive()
     blocks_ms = _blocks_ms(job.space, profile.forms, latency)

@@ -14,5 +14,7 @@ def _as_written(given: Any) -> Any:
     return given
 
 
+#: In the place of a pattern: the one that the device runs faster.
+AUTO = "auto"
 #: A pattern's name, e.g. "2:4"; what it means is `hwtickets.sparsity.patterns`' to say.
 PatternName = Annotated[str, BeforeValidator(_as_written)]

@@ -31,6 +31,10 @@ class Border:
     consumers: tuple[str, ...]
     change_ms: float
 
+    def changes(self, chosen: Mapping[str, str]) -> int:
+        """How many conversions it needs, given the precision of every part."""
+        return len({chosen[consumer] for consumer in self.consumers} - {chosen[self.producer]})
+
 
 @dataclass(frozen=True)
 class PrecisionColumns:
@@ -54,11 +58,7 @@ class PrecisionColumns:
         """Predicted latency in ms of a network, given the precision of every part."""
         columns = [self.precisions.index(chosen[part]) for part in self.parts]
         own = float(self.latency_ms[np.arange(len(self.parts)), columns].sum())
-        return own + sum(border.change_ms * self.changes(border, chosen) for border in self.borders)
-
-    def changes(self, border: Border, chosen: Mapping[str, str]) -> int:
-        """How many conversions a border needs, given the precision of every part."""
-        return len({chosen[consumer] for consumer in border.consumers} - {chosen[border.producer]})
+        return own + sum(border.change_ms * border.changes(chosen) for border in self.borders)
 
 
 @dataclass(frozen=True)

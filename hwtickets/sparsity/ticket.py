@@ -150,5 +150,10 @@ def ticket_hash(folder: Path) -> str:
     return str(files.read_json(folder / "ticket.json", "ticket")["hash"])
 
 
+def precisions_of(folder: Path) -> dict[str, str]:
+    """Precision by part of a saved ticket; empty where it was not drawn."""
+    return dict(Ticket.load(folder).provenance.get("precisions", {}))
+
+
 def _hash(record: dict[str, Any]) -> str:
     return files.sha256_of(json.dumps(record, sort_keys=True).encode())[:16]

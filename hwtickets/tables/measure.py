@@ -17,7 +17,8 @@ from hwtickets.runtimes import Bench
 from hwtickets.runtimes.profiling import original_name
 from hwtickets.space.operators import OperatorGraph, OperatorSpec
 from hwtickets.tables.observations import Profiled
-from hwtickets.tables.skeleton import random_inputs, skeleton_model
+from hwtickets.tables.skeleton import random_inputs
+from hwtickets.tables.skeleton_precision import as_timed, timed_model
 
 #: Networks that one board times side by side.
 BATCH = 10
@@ -103,7 +104,7 @@ def measure_networks(
         write: Gives the model to be timed by its network's place in `graphs`; by default its operators alone.
     """
     numbered = dict(enumerate(graphs, first))
-    model = (lambda index: write(index - first)) if write else _skeletons(numbered)
+    model = _written(write, first, bench) if write else _skeletons(numbered, bench)
     size = BATCH * bench.boards
     for begin in range(first, first + len(graphs), size):
         batch = [
@@ -114,7 +115,7 @@ def measure_networks(
         if not batch:
             continue
         models = {str(index): model(index) for index in batch}
-        models[REFERENCE] = skeleton_model(reference)
+        models[REFERENCE] = timed_model(reference, bench.fingerprint)
         timings = bench.time(models, random_inputs(reference), RUNS, WARMUP_RUNS, SECONDS_A_BATCH)
         for index in batch:
             timing = timings[str(index)]
@@ -129,8 +130,12 @@ def measure_networks(
     return measured(journal, numbered)
 
 
-def _skeletons(numbered: Mapping[int, OperatorGraph]) -> Callable[[int], bytes]:
-    return lambda index: skeleton_model(numbered[index], seed=index)
+def _skeletons(numbered: Mapping[int, OperatorGraph], bench: Bench) -> Callable[[int], bytes]:
+    return lambda index: timed_model(numbered[index], bench.fingerprint, seed=index)
+
+
+def _written(write: Callable[[int], bytes], first: int, bench: Bench) -> Callable[[int], bytes]:
+    return lambda index: as_timed(write(index - first), bench.fingerprint)
 
 
 def measured(journal: Journal, numbers: Iterable[int]) -> Latencies:
@@ -152,7 +157,7 @@ def profile_networks(
     for index, graph in enumerate(graphs):
         record = journal.get("profile", index)
         if record is None:
-            model = skeleton_model(graph, seed=index)
+            model = timed_model(graph, bench.fingerprint, seed=index)
             found = bench.node_times(model, random_inputs(graph), _PROFILE_RUNS)
             shares = operator_times(graph, {name: node.mean_ms for name, node in found.items()})
             record = journal.put("profile", index, times=shares)

@@ -7,13 +7,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from hwtickets import api
 from hwtickets.deploy.bundle import read_bundle
+from hwtickets.deploy.layers import layer_times
 from hwtickets.deploy.onnx_export import export_onnx, write_onnx
 from hwtickets.deploy.onnx_metadata import model_metadata
 from hwtickets.deploy.opsets import at_opset
+from hwtickets.devices import get_device, open_bench
 from hwtickets.errors import HwticketsError
 from hwtickets.progress import Progress
 from hwtickets.runtimes import load
@@ -125,3 +128,29 @@ def test_every_node_leads_back_to_a_module_and_attention_steps_down() -> None:
     x = torch.randn(1, 1, 12, 12)
     (actual,) = load(at_opset(exported, 17)).run({"x": x.numpy()})
     np.testing.assert_allclose(actual, model(x).numpy(), rtol=1e-4, atol=1e-5)
+
+
+class _Patches(nn.Module):
+    """Patches, each through two products with a GELU between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, 4, 4)
+        self.expand, self.project = nn.Linear(16, 64), nn.Linear(64, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        return (tokens + self.project(F.gelu(self.expand(tokens)))).mean(1)
+
+
+@torch.no_grad()
+def test_a_gelu_is_one_layer_of_onnx_runtime_and_computes_what_pytorch_does() -> None:
+    torch.manual_seed(0)
+    network, x = _Patches().eval(), torch.randn(1, 3, 16, 16)
+    model = export_onnx(network, (3, 16, 16))
+    (actual,) = load(model).run({"x": x.numpy()})
+    np.testing.assert_allclose(actual, network(x).numpy(), atol=1e-6)
+    layers = layer_times(model, (), open_bench(get_device("cpu")), x.numpy(), 1.0)
+    (gelu,) = [layer for layer in layers if layer.operator == "Gelu"]
+    assert gelu.fused == ("Div", "Erf", "Add", "Mul", "Mul")
+    assert gelu.output_shape == (1, 16, 64) and "Erf" not in {layer.operator for layer in layers}
