@@ -28,7 +28,8 @@ from hwtickets.devices import get_device
 from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.progress import Progress, Stage
 from hwtickets.recipes.recipe import STAGE_NAMES
-from hwtickets.search.delivery import DRAW_RUNS, LAST_STAGE
+from hwtickets.search.delivery import DRAW_RUNS
+from hwtickets.search.finishing import LAST_STAGE
 from hwtickets.search.job import Job
 from hwtickets.sparsity.ticket import Ticket
 from hwtickets.tasks import build_task

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from hwtickets.search.draw import Drawer
 from hwtickets.sparsity.allocation import Allocation
 
+#: After a miss the next draws aim at this share of what would have just been enough.
+_MARGIN = 0.995
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -17,7 +20,7 @@ class Draw:
         index: Number of the draw, from 1.
         predicted_ms: Latency predicted with the calibration that it was drawn under.
         measured_ms: Latency that the device showed.
-        limit_ms: The budget.
+        limit_ms: The budget; less of it after a network that was handed over has missed it.
         accepted: Whether the budget is kept and not more than the tolerance is left unused.
     """
 
@@ -37,71 +40,101 @@ class Draw:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class LoopResult:
-    """How the loop ended.
+@dataclass(eq=False)
+class _Turn:
+    """A draw, its network, and what that showed last."""
 
-    Attributes:
-        draws: All turns, in order.
-        chosen: The turn whose network is handed over: the accepted one, else the largest that keeps the
-            budget, else the nearest.
-        network: That network.
-    """
-
-    draws: list[Draw]
-    chosen: Draw
+    draw: Draw
     network: Allocation
+    measured_ms: float
 
 
-def close_loop(
-    drawer: Drawer,
-    limits: Mapping[str, float],
-    measure: Callable[[int, Allocation], float],
-    report: Callable[[Draw], None],
-    max_draws: int = 5,
-    tolerance: float = 0.03,
-) -> LoopResult:
-    """Draws until the budget holds on the device.
+class ClosedLoop:
+    """Draws until the budget holds on the device; goes on from what it saw if it does not hold in the end.
 
     Args:
         drawer: Draws by prices whose latencies are corrected as far as is known.
         limits: Budgets by metric; "latency" in ms must be among them.
         measure: Exports and measures a drawn network, given the number of the draw: latency in ms.
-        report: Called with every turn.
-        max_draws: Turns at most.
+        report: Called with every draw.
+        max_draws: Draws at most, in all.
         tolerance: Share of the budget that may stay unused.
-
-    Returns:
-        The result; `chosen.kept` is false if the budget was missed in every turn.
     """
-    limit_ms = limits["latency"]
-    correction, aim = 1.0, 1 - tolerance / 2
-    turns: list[tuple[Draw, Allocation]] = []
-    for index in range(1, max_draws + 1):
-        drawn = drawer(correction, {**limits, "latency": aim * limit_ms})
-        seen = next((draw for draw, network in turns if network.widths == drawn.widths), None)
-        if seen is not None and seen.kept:
-            break
-        if seen is not None:
-            # The same network again although it was over: ask for less by as much as it was over.
-            aim *= limit_ms / seen.measured_ms
-            continue
-        measured_ms = measure(index, drawn)
-        accepted = (1 - tolerance) * limit_ms <= measured_ms <= limit_ms
-        draw = Draw(index, drawn.costs["latency"], measured_ms, limit_ms, accepted)
-        report(draw)
-        turns.append((draw, drawn))
-        if accepted:
-            break
-        correction *= measured_ms / drawn.costs["latency"]
-    return _chosen(turns)
+
+    def __init__(
+        self,
+        drawer: Drawer,
+        limits: Mapping[str, float],
+        measure: Callable[[int, Allocation], float],
+        report: Callable[[Draw], None],
+        max_draws: int = 5,
+        tolerance: float = 0.03,
+    ) -> None:
+        self._drawer, self._limits = drawer, limits
+        self._measure, self._report = measure, report
+        self._left, self._tolerance = max_draws, tolerance
+        self._limit_ms, self._correction, self._aim = limits["latency"], 1.0, 1 - tolerance / 2
+        self._turns: list[_Turn] = []
+        self._handed_over: list[_Turn] = []
+
+    def next(self) -> Allocation | None:
+        """Draws until there is a network to hand over.
+
+        Returns:
+            The one that is accepted; else the largest that keeps the budget; else, if none was handed over
+            before, the nearest. None: there is nothing that was not handed over before.
+        """
+        turn = self._accepted() or self._best()
+        if turn is None:
+            return None
+        self._handed_over.append(turn)
+        return turn.network
+
+    def missed(self, measured_ms: float) -> None:
+        """Learns what the network that was handed over last showed in the end; draws that follow aim lower.
+
+        Args:
+            measured_ms: Its latency, of as many runs as a verdict takes.
+        """
+        turn = self._handed_over[-1]
+        turn.measured_ms = measured_ms
+        if measured_ms > self._limit_ms:
+            self._limit_ms *= _MARGIN * self._limit_ms / measured_ms
+
+    def _accepted(self) -> _Turn | None:
+        while self._left > 0:
+            self._left -= 1
+            network = self._drawer(self._correction, {**self._limits, "latency": self._aim * self._limit_ms})
+            seen = next((turn for turn in self._turns if _alike(turn.network, network)), None)
+            if seen is None:
+                turn = self._measured(network)
+                if turn.draw.accepted:
+                    return turn
+            elif seen.measured_ms > self._limit_ms:
+                # The same network again although it was over: ask for less by as much as it was over.
+                self._aim *= self._limit_ms / seen.measured_ms
+            else:
+                return None
+        return None
+
+    def _measured(self, network: Allocation) -> _Turn:
+        limit_ms, predicted_ms = self._limit_ms, network.costs["latency"]
+        measured_ms = self._measure(len(self._turns) + 1, network)
+        accepted = (1 - self._tolerance) * limit_ms <= measured_ms <= limit_ms
+        draw = Draw(len(self._turns) + 1, predicted_ms, measured_ms, limit_ms, accepted)
+        turn = _Turn(draw, network, measured_ms)
+        self._turns.append(turn)
+        self._report(turn.draw)
+        self._correction *= measured_ms / predicted_ms
+        return turn
+
+    def _best(self) -> _Turn | None:
+        new = [turn for turn in self._turns if turn not in self._handed_over]
+        kept = [turn for turn in new if turn.measured_ms <= self._limit_ms]
+        if kept:
+            return max(kept, key=lambda turn: turn.measured_ms)
+        return None if self._handed_over else min(new, key=lambda turn: turn.measured_ms)
 
 
-def _chosen(turns: list[tuple[Draw, Allocation]]) -> LoopResult:
-    draws = [draw for draw, _ in turns]
-    kept = [turn for turn in turns if turn[0].kept]
-    if kept:
-        chosen = max(kept, key=lambda turn: turn[0].measured_ms)
-    else:
-        chosen = min(turns, key=lambda turn: turn[0].measured_ms)
-    return LoopResult(draws, *chosen)
+def _alike(one: Allocation, other: Allocation) -> bool:
+    return (one.widths, one.precisions) == (other.widths, other.precisions)

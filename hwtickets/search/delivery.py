@@ -1,64 +1,29 @@
-"""Delivering a ticket: the closed loop, the recipe, export, verification and the final measurement."""
+"""Delivering a ticket: networks are drawn and finished until one keeps its budget."""
 
 from __future__ import annotations
 
-import math
-import zlib
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from hwtickets import files
-from hwtickets.deploy.bundle import read_bundle, save_and_export
 from hwtickets.deploy.samples import Samples
+from hwtickets.progress import Stage
 from hwtickets.recipes.drawers import drawer_of
-from hwtickets.recipes.finish import Places, finish
-from hwtickets.recipes.origins import as_text
-from hwtickets.recipes.work import Record
 from hwtickets.runs import RunFolder
-from hwtickets.search.closed_loop import Draw, LoopResult, close_loop
+from hwtickets.search.closed_loop import ClosedLoop, Draw
 from hwtickets.search.dense import dense_model
+from hwtickets.search.finishing import Finishing, precisions_of
 from hwtickets.search.gauge import Gauge
 from hwtickets.search.job import Job
-from hwtickets.search.masking import mask_record
-from hwtickets.search.points import DrawPoint
+from hwtickets.search.mixed_draw import MixedDraw, loses_too_much
+from hwtickets.search.order import Order
 from hwtickets.search.predicted_gauge import PredictedGauge
-from hwtickets.search.shrinking import Pricing
-from hwtickets.search.space_profile import SpaceProfile
-from hwtickets.search.tickets import CutNetwork, as_ticket, cut
 from hwtickets.sparsity.allocation import Allocation
-from hwtickets.sparsity.mask import sparsity_of
-from hwtickets.tables import LatencyTable
 
-#: Timed runs of a drawn network, and of the ticket at the end.
-DRAW_RUNS, FINAL_RUNS = 400, 1500
-#: What the last stage of a delivery does, by whether there is a device to measure on.
-LAST_STAGE = {True: "measure", False: "verify"}
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be delivered.
-
-    Attributes:
-        pricing: Space, costs, budgets and the price that is paid in.
-        point: Where to draw from.
-        profile: Costs of the dense network.
-        table: The latency table behind the prices.
-        state: State folder of the search.
-        folder: Gets `ticket/`, `bundle/` and `delivery.json`.
-        suffix: Appended to the names of the stages, e.g. " by macs".
-        steps: Training steps of the drawn network; None for those of the recipe.
-    """
-
-    pricing: Pricing
-    point: DrawPoint
-    profile: SpaceProfile
-    table: LatencyTable
-    state: Path
-    folder: Path
-    suffix: str = ""
-    steps: int | None = None
+#: Timed runs of a drawn network.
+DRAW_RUNS = 400
 
 
 class Delivery:
@@ -73,9 +38,13 @@ class Delivery:
     def __init__(self, run: RunFolder, job: Job, order: Order) -> None:
         self._run, self._job, self._order = run, job, order
         self._draws: list[dict[str, Any]] = []
-        self._samples = Samples.of(job.task)
-        self._gauge = _gauge(run, job, order, self._samples)
-        self._drawer = drawer_of(job, order.pricing, order.point)
+        samples = Samples.of(job.task)
+        self._gauge = _gauge(run, job, order, samples)
+        self._mixed = (
+            MixedDraw(job, order.pricing, order.point, order.mixed, order.max_drop) if order.mixed else None
+        )
+        self._drawer = self._mixed.drawer() if self._mixed else drawer_of(job, order.pricing, order.point)
+        self._finishing = Finishing(run, job, order, self._gauge, samples, self._mixed)
 
     def deliver(self) -> dict[str, Any]:
         """Draws, measures, applies the recipe; again if the ticket then misses the budget and draws are left.
@@ -86,37 +55,47 @@ class Delivery:
         Raises:
             NumericsError: The exported ticket does not compute what PyTorch computes.
         """
-        order, job = self._order, self._job
-        path = order.folder / "delivery.json"
+        path = self._order.folder / "delivery.json"
         if path.exists():
             return dict(files.read_json(path, "delivery"))
-        pricing = order.pricing
-        limits = dict(pricing.limits)
-        while True:
-            network = self._draw(limits)
-            entry = self._finish(network)
-            left = job.config.max_draws - len(self._draws)
-            if entry["kept"] or left <= 0 or "latency" not in limits:
-                break
-            limits["latency"] *= 0.995 * pricing.limits["latency"] / entry["budget_ms"]
+        entry = self._by_loop() if "latency" in self._order.pricing.limits else self._at_once()
         files.write_json(path, entry)
         return entry
 
-    def _draw(self, limits: dict[str, float]) -> Allocation:
-        order, config = self._order, self._job.config
-        with self._job.progress.stage(f"draw{order.suffix}"):
-            if "latency" not in limits:
-                return self._drawer(1.0, limits)
-            left = config.max_draws - len(self._draws)
-            result: LoopResult = close_loop(
-                self._drawer,
-                limits,
-                self._measure_drawn,
-                self._report_draw,
-                left,
-                config.tolerance,
-            )
-            return result.network
+    def _at_once(self) -> dict[str, Any]:
+        with self._drawing():
+            network = self._drawer(1.0, self._order.pricing.limits)
+        return self._finishing.finish(network, self._draws)
+
+    def _by_loop(self) -> dict[str, Any]:
+        config, limits = self._job.config, self._order.pricing.limits
+        loop = ClosedLoop(
+            lambda correction, aims: self._drawer(correction, aims),
+            limits,
+            self._measure_drawn,
+            self._report_draw,
+            config.max_draws,
+            config.tolerance,
+        )
+        tried: list[tuple[dict[str, Any], Allocation]] = []
+        while (network := self._next(loop)) is not None:
+            entry = self._finishing.finish(network, self._draws)
+            if entry["kept"]:
+                return entry
+            tried.append((entry, network))
+            loop.missed(entry["budget_ms"])
+            if self._mixed and loses_too_much(entry):
+                self._drawer = self._mixed.drawer_below(entry["drop"])
+        nearest, network = min(tried, key=lambda one: _miss(one[0], limits["latency"]))
+        # The folder holds what was finished last.
+        return nearest if nearest is tried[-1][0] else self._finishing.finish(network, self._draws)
+
+    def _next(self, loop: ClosedLoop) -> Allocation | None:
+        with self._drawing():
+            return loop.next()
+
+    def _drawing(self) -> AbstractContextManager[Stage]:
+        return self._job.progress.stage(f"draw{self._order.suffix}")
 
     def _report_draw(self, draw: Draw) -> None:
         # A prediction has nothing to learn from another draw: the first that keeps the budget is the one.
@@ -143,23 +122,19 @@ class Delivery:
         known = next((c for c in self._run.candidates() if self._is_candidate(c, drawn)), None)
         if known is not None:
             return float(known["measured_ms"] if self._gauge.measures else known["predicted_ms"])
-        network = self._cut(drawn)
+        network = self._finishing.cut(drawn)
         score = self._job.task.score(network.model, "validation")
-        latency_ms = self._gauge.budget_ms(drawn, lambda: self._export_draw(network), DRAW_RUNS)
+        latency_ms = self._gauge.budget_ms(drawn, lambda: self._finishing.exported(network), DRAW_RUNS)
         self._run.candidate(
             order=self._order_name(),
             limit_ms=self._order.pricing.limits["latency"],
             widths=drawn.widths,
+            **precisions_of(drawn),
             **self._latencies(drawn.costs["latency"], latency_ms),
             score=score,
             value=drawn.value,
         )
         return latency_ms
-
-    def _export_draw(self, network: CutNetwork) -> Path:
-        folder = self._order.folder / "draw"
-        self._save(network, folder, None)
-        return folder / "bundle" / "model.onnx"
 
     def _is_candidate(self, candidate: dict[str, Any], drawn: Allocation) -> bool:
         """Whether an earlier process of this run gauged the same network for the same budget."""
@@ -169,80 +144,21 @@ class Delivery:
             "order": self._order_name(),
             "widths": drawn.widths,
             "limit_ms": self._order.pricing.limits["latency"],
+            "precisions": drawn.precisions or None,
         }
         return all(candidate.get(key) == value for key, value in asked.items())
 
     def _order_name(self) -> str:
         return self._order.folder.relative_to(self._run.path).as_posix()
 
-    def _cut(self, drawn: Allocation) -> CutNetwork:
-        job, config = self._job, self._job.config
-        return cut(self._order.point, drawn, job.space, config.supernet, job.task, config.mask_pattern)
 
-    def _finish(self, drawn: Allocation) -> dict[str, Any]:
-        """Applies the recipe, saves, verifies and measures; the report entry of the result."""
-        order, job, progress = self._order, self._job, self._job.progress
-        network = self._cut(drawn)
-        record = self._apply_recipe(network)
-        with progress.stage(f"{LAST_STAGE[self._gauge.measures]}{order.suffix}"):
-            identity = self._save(network, order.folder, record)
-            bundle = read_bundle(order.folder / "bundle")
-            devices = order.folder / "devices"
-            shown = self._gauge.examine(drawn, bundle, FINAL_RUNS, devices / job.device.name)
-            limit_ms = order.pricing.limits.get("latency", math.inf)
-            return {
-                **shown,
-                "id": identity,
-                "kept": shown["budget_ms"] <= limit_ms,
-                "validation": record.score_after,
-                "before_finetune": record.score_before,
-                "steps": record.steps,
-                "macs": drawn.costs["macs"],
-                "params": sum(parameter.numel() for parameter in network.model.parameters()),
-                "size_bytes": bundle.model_path.stat().st_size,
-                "compressed_bytes": len(zlib.compress(bundle.model_path.read_bytes())),
-                "sparsity": sparsity_of(network.model),
-                "widths": drawn.widths,
-                "forms": drawn.forms,
-                "costs": drawn.costs,
-                "draws": self._draws,
-            }
-
-    def _apply_recipe(self, network: CutNetwork) -> Record:
-        order = self._order
-        name = files.sha256_of(repr(sorted(network.drawn.widths.items())).encode())[:12]
-        places = Places(order.state, self._run.state / "dense" / "ticket", order.folder / name)
-        return finish(self._job, network, places, order.steps, order.suffix)
-
-    def _save(self, network: CutNetwork, folder: Path, record: Record | None) -> str:
-        order, job, drawn = self._order, self._job, network.drawn
-        parent = {"run": self._run.path.name, "point": order.point.index, "step": order.point.step}
-        provenance = {
-            "importance": job.config.importance,
-            "price": order.pricing.price,
-            "budgets": dict(job.config.budgets),
-            "limits": order.pricing.limits,
-            "costs": drawn.costs,
-            "value": drawn.value,
-            "parent": parent,
-            "drawn": {
-                **parent,
-                "state": order.state.relative_to(self._run.path).as_posix(),
-                "channels": as_text(network.channels),
-            },
-            **(record.as_dict() if record else {}),
-            "masks": mask_record(job.config, job.device, network.model),
-            "config": job.config.model_dump(mode="json"),
-            "seed": job.config.seed,
-            "device": dict(self._gauge.fingerprint),
-            "table": dict(order.table.provenance),
-        }
-        ticket = as_ticket(network.model, drawn, job.space, job.task, job.config.data, provenance)
-        return save_and_export(ticket, self._samples, folder, job.device.runtime)
+def _miss(entry: Mapping[str, Any], limit_ms: float) -> tuple[float, float]:
+    """By how much a ticket misses its budget, and what its precisions lose."""
+    return max(0.0, entry["budget_ms"] - limit_ms), entry.get("drop", 0.0)
 
 
 def _gauge(run: RunFolder, job: Job, order: Order, samples: Samples) -> Gauge | PredictedGauge:
     if not job.device.measurable:
-        return PredictedGauge(job, order.table, order.profile.forms)
+        return PredictedGauge(job, order.table, order.profile.forms, order.mixed)
     dense = dense_model(run, job, order.profile.forms)
     return Gauge(job, dense, order.profile.dense["latency"], samples)

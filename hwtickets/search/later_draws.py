@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hwtickets import files
-from hwtickets.config import SearchConfig
+from hwtickets.config import SearchConfig, parse_supernet
 from hwtickets.costs import LatencyCost
 from hwtickets.progress import Progress
 from hwtickets.runs import RunFolder
-from hwtickets.search.delivery import Delivery, Order
+from hwtickets.search.delivery import Delivery
 from hwtickets.search.device_entries import device_entries
 from hwtickets.search.job import Job
-from hwtickets.search.pipeline import point_of, prepare
+from hwtickets.search.mixed_draw import MAX_DROP
+from hwtickets.search.order import Order
+from hwtickets.search.pipeline import point_of
+from hwtickets.search.prepared import prepare
 from hwtickets.search.summary import ticket_entry
 
 
 def draw_from_run(
-    run: RunFolder, config: SearchConfig, epochs: float | None, progress: Progress
+    run: RunFolder,
+    config: SearchConfig,
+    epochs: float | None,
+    progress: Progress,
+    max_drop: float = MAX_DROP,
 ) -> dict[str, Any]:
     """Draws another ticket of a finished search, applies the run's recipe to it and measures it.
 
@@ -27,6 +35,7 @@ def draw_from_run(
         config: The run's configuration with the new budgets and device.
         epochs: Passes over the training data for the ticket; None for as many as the recipe takes.
         progress: Where to report.
+        max_drop: What drawn precisions may cost of the score, in the metric's unit.
 
     Returns:
         The ticket's entry for the report, with `path`, `kept`, `measured` and the `table` of the prices.
@@ -39,11 +48,12 @@ def draw_from_run(
     prepared = prepare(job)
     pricing = prepared.pricing(job, config.price)
     state = run.state / config.price
-    point = point_of(job, pricing, state, prepared.limits, pricing.costs_of)
+    point = point_of(job, pricing, state, prepared.reached(pricing), pricing.costs_of)
     folder = run.path / "draws" / _folder_name(run, job)
     (folder / "delivery.json").unlink(missing_ok=True)
     steps = None if epochs is None else round(epochs * job.task.steps_per_epoch)
     order = Order(pricing, point, prepared.profile, prepared.table, state, folder, steps=steps)
+    order = replace(order, mixed=prepared.mixed, max_drop=max_drop)
     entry = Delivery(run, job, order).deliver()
     latency = LatencyCost(prepared.table, prepared.profile.correction)
     shown = ticket_entry(entry, config.price, "ticket", job, latency, folder, test=False)
@@ -79,7 +89,8 @@ def _elsewhere(run: RunFolder, own: Mapping[str, Any], facts: Mapping[str, Any])
     return {
         **own,
         **facts,
-        "title": f"{run.config['supernet']['name']} on {facts['device']['name']}: drawn from {run.path.name}",
+        "title": f"{parse_supernet(run.config['supernet']).title} on {facts['device']['name']}: drawn from"
+        f" {run.path.name}",
         "dense": {**own["dense"], **facts["dense"]},
         "tickets": [],
         "stages": [],

@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hwtickets import files
-from hwtickets.budgets import format_amount
 from hwtickets.config import SearchConfig
-from hwtickets.costs import LatencyCost
-from hwtickets.devices import device_fingerprint, get_device
+from hwtickets.devices import get_device
 from hwtickets.errors import BudgetError
 from hwtickets.progress import Progress
 from hwtickets.recipes.drawers import SCORING_STAGE, scored_point, untrained_point
@@ -21,56 +19,22 @@ from hwtickets.recipes.finish import recipe_of
 from hwtickets.recipes.pipelines import PIPELINES
 from hwtickets.recipes.recipe import STAGE_NAMES
 from hwtickets.runs import RunFolder
-from hwtickets.search.delivery import LAST_STAGE, Delivery, Order
+from hwtickets.search.delivery import Delivery
 from hwtickets.search.dense import train_dense
-from hwtickets.search.job import Job, versions
+from hwtickets.search.finishing import LAST_STAGE
+from hwtickets.search.job import MIXED, Job, versions
+from hwtickets.search.mixed_prices import MixedPrices
+from hwtickets.search.order import Order
 from hwtickets.search.points import DrawPoint, load_point, points_in, smallest_point_above
+from hwtickets.search.prepared import Prepared, prepare
 from hwtickets.search.shrinking import Pricing, ShrinkEvent
-from hwtickets.search.space_profile import SpaceProfile, all_costs, profile_space
+from hwtickets.search.space_profile import SpaceProfile
 from hwtickets.search.summary import summarise
 from hwtickets.search.two_in_one import TwoInOne
-from hwtickets.sparsity.allocation import infeasible
-from hwtickets.tables import LatencyTable, load_table, save_table
+from hwtickets.tables import load_table, save_table
 
 #: Stages that come before the search, in order.
 STAGES = ("data", "latency table", "profile", "dense network")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What the stages before training found out.
-
-    Attributes:
-        table: Prices.
-        profile: Costs of the ends of the space, measured.
-        limits: Budgets as numbers by metric.
-    """
-
-    table: LatencyTable
-    profile: SpaceProfile
-    limits: dict[str, float]
-
-    def fingerprint(self, job: Job) -> Mapping[str, str]:
-        """Of the device that the latencies hold for: as it is now, else as the table was made on it."""
-        if job.device.measurable:
-            return device_fingerprint(job.device, job.config.precision)
-        return self.table.fingerprint
-
-    def pricing(self, job: Job, price: str) -> Pricing:
-        """Prices corrected to the device's present speed."""
-        costs = all_costs(LatencyCost(self.table, self.profile.correction))
-        paid = price if price != "latency" or "latency" in self.limits else next(iter(self.limits), price)
-        config = job.config
-        return Pricing(
-            job.space,
-            costs,
-            self.limits,
-            paid,
-            config.alignment or job.device.alignment,
-            config.floor,
-            config.shrink_by,
-            config.unit_price,
-        )
 
 
 def stages_of(config: SearchConfig) -> list[str]:
@@ -88,44 +52,8 @@ def stages_of(config: SearchConfig) -> list[str]:
 
 def compared_prices(config: SearchConfig) -> list[str]:
     """Other prices that are searched with; pipelines that draw by no value have nothing to price."""
-    valued = PIPELINES[config.pipeline].network == "valued"
+    valued = PIPELINES[config.pipeline].network == "valued" and config.precision != MIXED
     return [price for price in config.compare if price != config.price] if valued else []
-
-
-def prepare(job: Job) -> Prepared:
-    """Builds or finds the table, profiles the ends of the space, and refuses an impossible budget.
-
-    Raises:
-        BudgetError: A budget is below the smallest network of the space; names the nearest feasible one.
-    """
-    table = job.table()
-    with job.progress.stage("profile"):
-        profile = profile_space(job.space, job.device, table, job.config.floor, job.config.seed)
-    limits = profile.limits(job.budgets)
-    for metric, limit in limits.items():
-        if limit < profile.smallest[metric]:
-            error = infeasible(metric, limit, profile.smallest[metric])
-            raise BudgetError(f"{error}{_dearest_left(job, table, metric)}") if job.space.coupled else error
-        if limit > profile.dense[metric]:
-            raise BudgetError(
-                f"budget {metric} {job.budgets[metric].text} is above what the dense network costs"
-                f" ({format_amount(metric, profile.dense[metric])}); nothing to search, deploy it as it is"
-            )
-    return Prepared(table, profile, limits)
-
-
-def _dearest_left(job: Job, table: LatencyTable, metric: str) -> str:
-    """The layer of a module that costs most in its smallest network, and why it stays."""
-    cost = all_costs(LatencyCost(table))[metric]
-    alignment = job.config.alignment or job.device.alignment
-    narrowest = {name: job.space.widths_allowed(name, alignment)[0] for name in job.space.units}
-    layers: dict[str, float] = {}
-    for operator in job.space.graph(narrowest):
-        layer = operator.name.partition("/")[0]
-        layers[layer] = layers.get(layer, 0.0) + cost.operators([operator])
-    dearest = max(layers, key=lambda layer: layers[layer])
-    reason = job.space.unprunable.get(dearest, "cut as far as it goes")
-    return f"; what costs most of it is {dearest} ({reason})"
 
 
 def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command: str) -> dict[str, Any]:
@@ -158,6 +86,8 @@ def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command
     prices = compared_prices(config)
     if config.compare and PIPELINES[config.pipeline].network != "valued":
         progress.note(f"no comparison of prices: pipeline {config.pipeline} draws by none")
+    if config.compare and job.mixed:
+        progress.note("no comparison of prices: precisions are drawn under a latency alone")
     for price in prices:
         try:
             entries[price] = _search_and_deliver(
@@ -178,11 +108,18 @@ def _prepare(run: RunFolder, job: Job) -> Prepared:
     if not path.exists():
         prepared = prepare(job)
         save_table(prepared.table, run.state / "table")
-        files.write_json(path, {"profile": prepared.profile.as_dict(), "limits": prepared.limits})
+        known = {"profile": prepared.profile.as_dict(), "limits": prepared.limits}
+        if prepared.mixed is not None:
+            known["mixed"] = prepared.mixed.as_dict()
+            for other in prepared.mixed.tables.values():
+                save_table(other, run.state / "table")
+        files.write_json(path, known)
         return prepared
     saved = files.read_json(path, "profile")
-    table = load_table(run.state / "table", job.device.runtime, job.config.precision)
-    return Prepared(table, SpaceProfile(**saved["profile"]), saved["limits"])
+    table = load_table(run.state / "table", job.device.runtime, job.priced_at)
+    tables = run.state / "table"
+    mixed = MixedPrices.restored(job.space, tables, job.device.runtime, saved["mixed"]) if job.mixed else None
+    return Prepared(table, SpaceProfile(**saved["profile"]), saved["limits"], mixed)
 
 
 def _search_and_deliver(
@@ -196,11 +133,11 @@ def _search_and_deliver(
         with _timed(run, f"search{suffix}"):
             _train(run, job, pricing, state, f"search{suffix}")
     with _timed(run, f"deliver{suffix}"):
-        own = {metric: limit for metric, limit in prepared.limits.items() if metric == pricing.price}
+        reached = prepared.reached(pricing)
+        own = {metric: limit for metric, limit in reached.items() if metric == pricing.price}
         point = point_of(job, pricing, state, own)
-        return Delivery(
-            run, job, Order(pricing, point, prepared.profile, prepared.table, state, folder, suffix)
-        ).deliver()
+        order = Order(pricing, point, prepared.profile, prepared.table, state, folder, suffix)
+        return Delivery(run, job, replace(order, mixed=prepared.mixed)).deliver()
 
 
 def point_of(

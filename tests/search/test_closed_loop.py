@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwtickets.recipes.drawers import by_value
-from hwtickets.search.closed_loop import Draw, LoopResult, close_loop
+from hwtickets.search.closed_loop import ClosedLoop, Draw
 from hwtickets.sparsity.allocation import Allocation
 from hwtickets.sparsity.choices import BlockChoices, PricedSpace
 from hwtickets.sparsity.importance import Scores
@@ -46,21 +48,39 @@ class _Device:
         return self.bias(_true_ms(drawn))
 
 
-def _close(device: _Device, limit_ms: float, shown: list[Draw] | None = None, **options: float) -> LoopResult:
-    report = (shown if shown is not None else []).append
-    drawer = by_value(*_space(), "latency")
-    return close_loop(drawer, {"latency": limit_ms}, device, report, **options)
+@dataclass(frozen=True)
+class _Result:
+    """What a loop draws first."""
+
+    draws: list[Draw]
+    network: Allocation
+
+    @property
+    def chosen(self) -> Draw:
+        """The draw of the network."""
+        predicted_ms = self.network.costs["latency"]
+        return next(draw for draw in self.draws if draw.predicted_ms == predicted_ms)
+
+
+def _loop(device: _Device, limit_ms: float, shown: list[Draw], **options: Any) -> ClosedLoop:
+    return ClosedLoop(by_value(*_space(), "latency"), {"latency": limit_ms}, device, shown.append, **options)
+
+
+def _close(device: _Device, limit_ms: float, **options: Any) -> _Result:
+    shown: list[Draw] = []
+    network = _loop(device, limit_ms, shown, **options).next()
+    assert network is not None
+    return _Result(shown, network)
 
 
 @pytest.mark.parametrize("bias", [0.85, 1.0, 1.15, 1.4])
 @pytest.mark.parametrize("share", [0.2, 0.4, 0.7])
 def test_a_biased_device_is_learnt_within_five_draws(bias: float, share: float) -> None:
-    limit_ms, shown = share * DENSE_MS, []
-    result = _close(_Device(lambda ms: bias * ms), limit_ms, shown)
+    limit_ms = share * DENSE_MS
+    result = _close(_Device(lambda ms: bias * ms), limit_ms)
     assert result.chosen.accepted and result.chosen.kept
     assert 0.97 * limit_ms <= result.chosen.measured_ms <= limit_ms
     assert len(result.draws) <= 5
-    assert shown == result.draws
     assert result.chosen.measured_ms == pytest.approx(bias * _true_ms(result.network))
     first = result.draws[0]
     assert first.predicted_ms * bias == pytest.approx(first.measured_ms)
@@ -114,6 +134,49 @@ def test_other_budgets_hold_in_every_draw() -> None:
     drawer = by_value(*_space(), "latency")
     limits = {"latency": 0.6 * DENSE_MS, "macs": 100_000.0}
     device = _Device(lambda ms: 0.7 * ms)
-    result = close_loop(drawer, limits, device, lambda draw: None)
+    shown: list[Draw] = []
+    assert ClosedLoop(drawer, limits, device, shown.append).next() is not None
     assert all(drawn.costs["macs"] <= 100_000 for drawn in device.measured)
-    assert result.chosen.kept and not result.chosen.accepted, "MACs leave room in the latency"
+    assert shown[-1].kept and not shown[-1].accepted, "MACs leave room in the latency"
+
+
+@pytest.mark.parametrize("grown", [1.02, 1.1, 1.3])
+def test_what_is_slower_in_the_end_is_drawn_again_from_what_was_learnt(grown: float) -> None:
+    """Every network is slower when it is finished than when it was drawn."""
+    limit_ms, shown = 0.5 * DENSE_MS, []
+    device = _Device(lambda ms: 1.3 * ms)
+    loop = _loop(device, limit_ms, shown)
+    first = loop.next()
+    assert first is not None
+    draws = len(shown)
+    loop.missed(grown * shown[-1].measured_ms)
+    second = loop.next()
+    assert second is not None
+    assert grown * 1.3 * _true_ms(second) <= limit_ms
+    assert len(shown) == draws + 1, "the bias of the device is not learnt anew"
+    assert [draw.index for draw in shown] == list(range(1, len(shown) + 1))
+
+
+def test_when_no_draw_is_left_the_next_that_kept_the_budget_is_handed_over() -> None:
+    """A jagged device: nothing is accepted, and the largest that kept the budget misses it in the end."""
+    limit_ms, shown = 0.5 * DENSE_MS, []
+    jagged = iter([0.7, 1.2, 0.8, 1.3, 0.9])
+    device = _Device(lambda ms: next(jagged) * limit_ms)
+    loop = _loop(device, limit_ms, shown)
+    handed = [loop.next()]
+    loop.missed(1.01 * limit_ms)
+    handed.append(loop.next())
+    loop.missed(1.5 * limit_ms)
+    handed.append(loop.next())
+    measured = {id(network): draw.measured_ms for network, draw in zip(device.measured, shown, strict=True)}
+    assert [measured[id(network)] / limit_ms for network in handed[:2]] == pytest.approx([0.9, 0.8])
+    assert handed[2] is None, "0.7 does not keep what the second miss leaves of the budget"
+    assert len(shown) == 5
+
+
+def test_nothing_is_handed_over_twice() -> None:
+    shown: list[Draw] = []
+    loop = _loop(_Device(lambda ms: 3.0 * ms), 1.01 * FIXED_MS, shown, max_draws=2)
+    assert loop.next() is not None
+    loop.missed(4.0 * FIXED_MS)
+    assert loop.next() is None

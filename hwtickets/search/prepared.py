@@ -1,0 +1,110 @@
+"""What is found out before training: prices, the ends of the space, and whether a budget can be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hwtickets.budgets import format_amount
+from hwtickets.costs import LatencyCost
+from hwtickets.devices import device_fingerprint
+from hwtickets.errors import BudgetError
+from hwtickets.search.job import Job
+from hwtickets.search.mixed_prices import MixedPrices
+from hwtickets.search.profiled import profiled
+from hwtickets.search.shrinking import Pricing
+from hwtickets.search.space_profile import SpaceProfile, all_costs
+from hwtickets.sparsity.allocation import infeasible
+from hwtickets.tables import LatencyTable
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the stages before training found out.
+
+    Attributes:
+        table: Prices.
+        profile: Costs of the ends of the space, measured.
+        limits: Budgets as numbers by metric.
+        mixed: Prices in every precision, where precisions are drawn.
+    """
+
+    table: LatencyTable
+    profile: SpaceProfile
+    limits: dict[str, float]
+    mixed: MixedPrices | None = None
+
+    def fingerprint(self, job: Job) -> Mapping[str, str]:
+        """Of the device that the latencies hold for: as it is now, else as the table was made on it."""
+        if job.device.measurable:
+            return device_fingerprint(job.device, job.built_at)
+        return self.table.fingerprint
+
+    def pricing(self, job: Job, price: str) -> Pricing:
+        """Prices corrected to the device's present speed."""
+        costs = (
+            self.mixed.lowest() if self.mixed else all_costs(LatencyCost(self.table, self.profile.correction))
+        )
+        paid = price if price != "latency" or "latency" in self.limits else next(iter(self.limits), price)
+        config = job.config
+        return Pricing(
+            job.space,
+            costs,
+            self.limits,
+            paid,
+            config.alignment or job.device.alignment,
+            config.floor,
+            config.shrink_by,
+            config.unit_price,
+        )
+
+    def reached(self, pricing: Pricing) -> dict[str, float]:
+        """The limits that a draw point has to be above; the whole supernet may be below one in 8 bits."""
+        if self.mixed is None:
+            return self.limits
+        dense = pricing.costs_of(pricing.space.dense())
+        return {metric: min(limit, dense[metric]) for metric, limit in self.limits.items()}
+
+
+def prepare(job: Job) -> Prepared:
+    """Builds or finds the table, profiles the ends of the space, and refuses an impossible budget.
+
+    Raises:
+        BudgetError: Nothing of a module can be removed, or a budget is below the smallest network of the
+            space; names the nearest feasible one.
+    """
+    if not job.space.units:
+        layer, reason = next(iter(job.space.unprunable.items()), ("it", "it has no layers with channels"))
+        raise BudgetError(
+            f"{job.config.supernet.title}: none of its channels can be removed ({layer}: {reason}); deploy it"
+            " as it is"
+        )
+    table, profile, mixed = profiled(job)
+    limits = profile.limits(job.budgets)
+    for metric, limit in limits.items():
+        if limit < profile.smallest[metric]:
+            error = infeasible(metric, limit, profile.smallest[metric])
+            raise BudgetError(f"{error}{_dearest_left(job, table, metric)}") if job.space.coupled else error
+        if limit > profile.dense[metric]:
+            raise BudgetError(
+                f"budget {metric} {job.budgets[metric].text} is above what the dense network costs"
+                f" ({format_amount(metric, profile.dense[metric])}); nothing to search, deploy it as it is"
+            )
+    return Prepared(table, profile, limits, mixed)
+
+
+def _dearest_left(job: Job, table: LatencyTable, metric: str) -> str:
+    """The layer of a module that costs most in its smallest network, and why it stays."""
+    cost = all_costs(LatencyCost(table))[metric]
+    alignment = job.config.alignment or job.device.alignment
+    narrowest = {
+        name: 0 if unit.residual else job.space.widths_allowed(name, alignment)[0]
+        for name, unit in job.space.units.items()
+    }
+    layers: dict[str, float] = {}
+    for operator in job.space.graph(narrowest):
+        layer = operator.name.partition("/")[0]
+        layers[layer] = layers.get(layer, 0.0) + cost.operators([operator])
+    dearest = max(layers, key=lambda layer: layers[layer])
+    reason = job.space.unprunable.get(dearest, "cut as far as it goes")
+    return f"; what costs most of it is {dearest} ({reason})"
