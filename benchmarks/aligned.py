@@ -12,7 +12,7 @@ from benchmarks import common, variants
 
 def main() -> None:
     """Searches with every alignment and prints the comparison."""
-    parser = variants.arguments(__doc__, "aligned")
+    parser = common.search_parser(__doc__, "aligned")
     parser.add_argument("--macs", default="40%", metavar="BUDGET", help="default: 40%%")
     parser.add_argument("--multiples", type=common.numbers, default=[1, 8, 16], help="default: 1,8,16")
     options = parser.parse_args()

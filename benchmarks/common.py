@@ -54,6 +54,25 @@ def add_config(made: argparse.ArgumentParser) -> None:
     )
 
 
+def search_parser(text: str | None, command: str) -> argparse.ArgumentParser:
+    """A parser with the options of every benchmark that searches.
+
+    Args:
+        text: The docstring of the benchmark.
+        command: Its name.
+    """
+    made = parser(text)
+    add_config(made)
+    made.add_argument("--seeds", type=numbers, default=[0, 1, 2], help="default: 0,1,2")
+    made.add_argument(
+        "--epochs", type=float, metavar="E", help="passes over the training data (default: the config's)"
+    )
+    made.add_argument(
+        "--runs", type=Path, default=Path(f"runs/{command}"), metavar="DIR", help="gets the run folders"
+    )
+    return made
+
+
 def run(main: Callable[[], None]) -> None:
     """Runs a benchmark; an expected failure is one line and an exit code."""
     try:
@@ -64,8 +83,9 @@ def run(main: Callable[[], None]) -> None:
 
 
 def search_config(file: Path | None, **overrides: Any) -> SearchConfig:
-    """The configuration in `file`, by default the demo's, with some keys replaced."""
-    return load_config(file or named_config("demo"), overrides)
+    """The configuration in `file`, by default the demo's, with some keys replaced; None keeps the file's."""
+    given = {key: value for key, value in overrides.items() if value is not None}
+    return load_config(file or named_config("demo"), given)
 
 
 def input_shape(text: str) -> tuple[int, int, int]:
@@ -170,6 +190,11 @@ def microseconds(latency_ms: float) -> str:
 def ratio_text(ratio: Mapping[str, float]) -> str:
     """A ratio with its 95 % interval, e.g. "1.02 (1.01-1.03)"."""
     return f"{ratio['median']:.3f} ({ratio['low']:.3f}-{ratio['high']:.3f})"
+
+
+def mean_and_range(shares: Sequence[float]) -> str:
+    """Mean, smallest and largest of shares as percentages, e.g. "40.1 % (39.8 % to 40.3 %)"."""
+    return f"{percent(statistics.fmean(shares))} ({percent(min(shares))} to {percent(max(shares))})"
 
 
 def mean_and_spread(values: Sequence[float], digits: int = 2) -> str:

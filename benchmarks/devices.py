@@ -150,9 +150,7 @@ def row_of(entry: Mapping[str, Any]) -> list[str]:
 
 def arguments() -> argparse.Namespace:
     """The options of this benchmark."""
-    parser = common.parser(__doc__)
-    common.add_config(parser)
-    parser.add_argument("--seeds", type=common.numbers, default=[0, 1, 2], help="default: 0,1,2")
+    parser = common.search_parser(__doc__, "devices")
     parser.add_argument(
         "--devices",
         type=common.texts,
@@ -164,20 +162,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--finetune-epochs", type=float, default=1.0, metavar="E", help="of the short finetuning (default: 1)"
     )
-    parser.add_argument(
-        "--epochs", type=float, metavar="E", help="passes over the training data (default: the config's)"
-    )
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs/devices"), metavar="DIR", help="gets the run folders"
-    )
     return parser.parse_args()
 
 
 def main() -> None:
     """Searches, draws and prints the comparison."""
     options = arguments()
-    epochs = {} if options.epochs is None else {"epochs": options.epochs}
-    config = common.search_config(options.config, **epochs)
+    config = common.search_config(options.config, epochs=options.epochs)
     points = Points("devices", options.output, config.model_dump(mode="json"))
     networks: list[dict[str, Any]] = []
     for seed in options.seeds:

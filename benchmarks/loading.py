@@ -11,7 +11,6 @@ python -m benchmarks.loading --output results/loading.jsonl
 from __future__ import annotations
 
 import os
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -36,7 +35,8 @@ from hwtickets.training.feed import AHEAD, THREADS, Feed
 
 #: Size of the made-up photographs in pixels (the median of ImageNet), how many there are, their resolution.
 WIDTH, HEIGHT, FILES, RESOLUTION = 500, 375, 256, 224
-ROUNDS = 3
+#: Batches before time is taken.
+WARMUP = 2 * AHEAD
 #: Folders that CIFAR-10 is known by.
 CIFAR10 = ("cifar-10-batches-bin", "cifar-10-batches-py", "cifar10-jpeg")
 
@@ -64,15 +64,16 @@ def by_name(data: str, batch_size: int) -> Lessons:
 
 
 def rate(lessons: Lessons, ahead: int, batches: int) -> float:
-    """Images a second, the median of some rounds over different batches."""
-    feed, rates = Feed(lessons, Accelerator(Compute("cpu")), ahead), []
-    for number in range(ROUNDS + 1):
-        begin = time.perf_counter()
-        images = sum(len(feed.batch(number * batches + step, 0)[0]) for step in range(batches))
-        rates.append(images / (time.perf_counter() - begin))
+    """Images a second over many batches in a row."""
+    feed = Feed(lessons, Accelerator(Compute("cpu")), ahead)
+    # The first batches also open files and start threads. As many wait in the end.
+    for step in range(WARMUP):
+        feed.batch(step, 0)
+    begin = time.perf_counter()
+    images = sum(len(feed.batch(WARMUP + step, 0)[0]) for step in range(batches))
+    seconds = time.perf_counter() - begin
     feed.close()
-    # The first round also opens files and starts threads.
-    return statistics.median(rates[1:])
+    return images / seconds
 
 
 def point(make: Callable[[], Lessons], batches: int) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def main() -> None:
     default = os.environ.get("HWTICKETS_DATA")
     made.add_argument("--data", type=Path, default=default and Path(default), metavar="DIR", help="data sets")
     made.add_argument("--batch-size", type=int, default=64, metavar="N", help="images a batch (default: 64)")
-    made.add_argument("--batches", type=int, default=8, metavar="N", help="batches a round (default: 8)")
+    made.add_argument("--batches", type=int, default=24, metavar="N", help="batches in a row (default: 24)")
     given = made.parse_args()
     settings = {"batch_size": given.batch_size, "batches": given.batches, "threads": THREADS, "ahead": AHEAD}
     points = Points("loading", given.output, settings)

@@ -2,9 +2,10 @@
 
 For every seed: the dense network, which teaches all the others where the recipe has a teacher, and every
 method at every sparsity through the library's own pipelines, all for the same number of steps. A method
-without retraining spends the steps of the finetuning on the search. Methods with a budget keep the same one,
-as measured; prune-only and what is without a budget keep all widths, so their latency is that of the dense
-network. In the end all networks of a seed are timed side by side.
+without retraining spends the steps of the finetuning on the search; search-then-prune is then masked after
+its last step, and nothing recovers it. Methods with a budget keep the same one, as measured; prune-only keeps
+all widths, so its latency is that of the dense network. In the end all networks of a seed are timed side by
+side. Channels that leave after the last pruning take their zeros along: the share of zeros is stated as is.
 
 The cost of training is the MACs of one image's forward pass summed over the steps, and seconds; the dense
 network and its passes as a teacher, the same for all, are not in it.
@@ -22,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from benchmarks.common import Points, Table, mean_and_spread, percent
+from benchmarks.common import Points, Table, mean_and_range, mean_and_spread, percent
 from benchmarks.searches import Searches, side_by_side, training_macs
 from hwtickets.config import SearchConfig
 from hwtickets.errors import unknown
 from hwtickets.recipes.pipelines import PIPELINES
 
-_UNTRAINED = {"recipe": "none", "finetune_share": 0.0}
+#: The last pruning is at two thirds of the search, as in the paper: what is left has the rest to recover.
+_UNTRAINED = {"recipe": "none", "finetune_share": 0.0, "prune_to": 0.65}
 #: Keys of a search by method.
 METHODS: dict[str, dict[str, Any]] = {
     "two-in-one": {"pipeline": "two-in-one"},
@@ -127,7 +129,7 @@ def summarise(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def row_of(entry: Mapping[str, Any]) -> list[str]:
     """A row of the table."""
-    shares, dense = entry["share"], entry["method"] == "dense"
+    dense = entry["method"] == "dense"
     return [
         "" if dense else percent(entry["asked"], 0),
         entry["method"] + ("" if entry["kept"] else " (above budget)"),
@@ -135,7 +137,7 @@ def row_of(entry: Mapping[str, Any]) -> list[str]:
         mean_and_spread(entry["test"]),
         "" if dense else mean_and_spread(entry["difference"]),
         percent(statistics.fmean(entry["sparsity"])),
-        f"{percent(statistics.fmean(shares))} ({percent(min(shares))} to {percent(max(shares))})",
+        mean_and_range(entry["share"]),
         "" if dense else f"{statistics.fmean(entry['training_macs']) / 1e9:.3g}",
         f"{statistics.fmean(entry['seconds']):.0f}",
     ]
@@ -147,9 +149,7 @@ def arguments() -> argparse.Namespace:
     Raises:
         UsageError: A method is unknown.
     """
-    parser = common.parser(__doc__)
-    common.add_config(parser)
-    parser.add_argument("--seeds", type=common.numbers, default=[0, 1, 2], help="default: 0,1,2")
+    parser = common.search_parser(__doc__, "pipelines")
     parser.add_argument(
         "--sparsities", type=common.texts, default=["0.5", "0.8", "0.9"], help="default: 0.5,0.8,0.9"
     )
@@ -161,12 +161,6 @@ def arguments() -> argparse.Namespace:
         help=f"one of: {'; '.join(METHODS)}; repeat it for more (default: the first three and all with"
         " search-then-prune or prune-only)",
     )
-    parser.add_argument(
-        "--epochs", type=float, metavar="E", help="passes over the training data (default: the config's)"
-    )
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs/pipelines"), metavar="DIR", help="gets the run folders"
-    )
     options = parser.parse_args()
     for method in options.method or ():
         if method not in METHODS:
@@ -177,8 +171,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Searches by every method and prints the comparison."""
     options = arguments()
-    epochs = {} if options.epochs is None else {"epochs": options.epochs}
-    config = common.search_config(options.config, **epochs)
+    config = common.search_config(options.config, epochs=options.epochs)
     points = Points("pipelines", options.output, config.model_dump(mode="json"))
     methods, sparsities = options.method or list(DEFAULT_METHODS), list(map(float, options.sparsities))
     networks: list[dict[str, Any]] = []

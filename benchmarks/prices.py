@@ -21,7 +21,7 @@ VARIANTS = {
 
 def main() -> None:
     """Searches by every price and prints the comparison."""
-    parser = variants.arguments(__doc__, "prices")
+    parser = common.search_parser(__doc__, "prices")
     parser.add_argument("--latency", default="40%", metavar="BUDGET", help="default: 40%%")
     options = parser.parse_args()
     title = f"Prices of the search at {options.latency} latency"

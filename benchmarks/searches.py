@@ -18,8 +18,8 @@ from hwtickets.progress import Progress
 from hwtickets.runs import RunFolder
 from hwtickets.search.dense import STAGE, train_dense
 from hwtickets.search.job import Job
-from hwtickets.search.pipeline import prepare
 from hwtickets.search.points import load_point, points_in
+from hwtickets.search.prepared import prepare
 from hwtickets.sparsity.ticket import Ticket
 
 #: Timed runs of every network in a comparison side by side.

@@ -146,20 +146,14 @@ def row_of(entry: Mapping[str, Any]) -> list[str]:
 
 def arguments() -> argparse.Namespace:
     """The options of this benchmark."""
-    parser = common.parser(__doc__)
-    common.add_config(parser)
+    parser = common.search_parser(__doc__, "transfer")
     parser.add_argument("--source", type=_part, required=True, metavar="TASK=DATA", help="what is searched")
     parser.add_argument("--target", type=_part, required=True, metavar="TASK=DATA", help="what comes after")
     parser.add_argument("--latency", default="50%", metavar="BUDGET", help="of the source (default: 50%%)")
     parser.add_argument("--resolution", metavar="HxW", help="of the target's images (default: the data's)")
     parser.add_argument("--target-batch", type=int, metavar="N", help="images a step on the target")
-    parser.add_argument("--seeds", type=common.numbers, default=[0, 1, 2], help="default: 0,1,2")
-    parser.add_argument("--epochs", type=float, metavar="E", help="on the source (default: the config's)")
     parser.add_argument(
-        "--target-epochs", type=float, metavar="E", help="on the target (default: the config's)"
-    )
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs/transfer"), metavar="DIR", help="gets the run folders"
+        "--target-epochs", type=float, metavar="E", help="--epochs on the target (default: the config's)"
     )
     return parser.parse_args()
 
@@ -171,19 +165,18 @@ def _part(text: str) -> dict[str, str]:
     return {"task": task, "data": data}
 
 
-def _given(**values: Any) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
-
-
 def main() -> None:
     """Searches, transfers and prints the comparison."""
     options = arguments()
     file = options.config
-    source = common.search_config(file, **options.source, **_given(epochs=options.epochs))
-    asked = _given(
-        epochs=options.target_epochs, batch_size=options.target_batch, resolution=options.resolution
+    source = common.search_config(file, **options.source, epochs=options.epochs)
+    target = common.search_config(
+        file,
+        **options.target,
+        epochs=options.target_epochs,
+        batch_size=options.target_batch,
+        resolution=options.resolution,
     )
-    target = common.search_config(file, **options.target, **asked)
     settings = {"source": source.model_dump(mode="json"), "target": target.model_dump(mode="json")}
     points = Points("transfer", options.output, {**settings, "latency": options.latency})
     networks: list[dict[str, Any]] = []

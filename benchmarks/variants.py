@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from benchmarks.common import Points, Table, mean_and_spread, percent
+from benchmarks.common import Points, Table, mean_and_range, mean_and_spread
 from benchmarks.searches import Searches, side_by_side
 from hwtickets.config import SearchConfig
 
@@ -63,15 +63,14 @@ def compare(
     """Searches by every variant and prints the comparison.
 
     Args:
-        options: Those of `arguments`.
+        options: Those of `common.search_parser`.
         command: The benchmark's name.
         variants: What is compared.
         metric: Metric of the budget.
         budget: The budget that all keep.
         title: Of the table.
     """
-    epochs = {} if options.epochs is None else {"epochs": options.epochs}
-    config = common.search_config(options.config, **epochs)
+    config = common.search_config(options.config, epochs=options.epochs)
     points = Points(command, options.output, config.model_dump(mode="json"))
     networks = [
         network
@@ -108,27 +107,12 @@ def summarise(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def row_of(entry: Mapping[str, Any]) -> list[str]:
     """A row of the table."""
-    shares = entry["share"]
     return [
         entry["variant"] + ("" if entry["kept"] else " (above budget)"),
         str(len(entry["test"])),
         mean_and_spread(entry["test"]),
         "" if entry["variant"] == "dense" else mean_and_spread(entry["difference"]),
         f"{statistics.fmean(entry['macs']) / 1e6:.2f} M" if entry["macs"] else "",
-        f"{percent(statistics.fmean(shares))} ({percent(min(shares))} to {percent(max(shares))})",
+        mean_and_range(entry["share"]),
         f"{statistics.fmean(entry['seconds']):.0f}",
     ]
-
-
-def arguments(text: str | None, command: str) -> argparse.ArgumentParser:
-    """A parser with the options of every comparison of variants."""
-    parser = common.parser(text)
-    common.add_config(parser)
-    parser.add_argument("--seeds", type=common.numbers, default=[0, 1, 2], help="default: 0,1,2")
-    parser.add_argument(
-        "--epochs", type=float, metavar="E", help="passes over the training data (default: the config's)"
-    )
-    parser.add_argument(
-        "--runs", type=Path, default=Path(f"runs/{command}"), metavar="DIR", help="gets the run folders"
-    )
-    return parser

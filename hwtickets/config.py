@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -23,7 +24,7 @@ from hwtickets.budgets import METRICS, parse_budget
 from hwtickets.errors import HwticketsError, UsageError, unknown
 from hwtickets.files import read_text
 from hwtickets.resources import resource_dir
-from hwtickets.sparsity.names import PatternName
+from hwtickets.sparsity.names import AUTO, PatternName
 
 if TYPE_CHECKING:
     from hwtickets.tasks.settings import TaskSettings
@@ -69,6 +70,11 @@ class SupernetConfig(_Config):
     name: str = "mobile"
     sizes: dict[str, Any] = {}
 
+    @property
+    def title(self) -> str:
+        """What a report calls it: a module by what builds it, one that a process holds by its class."""
+        return re.sub(r"^live:(.*)-\w+$", r"\1", self.sizes.get("reference") or self.name)
+
 
 class SearchConfig(_Config):
     """Everything a search depends on; the same keys as the options of `hwtickets search`.
@@ -100,7 +106,7 @@ class SearchConfig(_Config):
         seed: Of everything random.
         sparsity: Share of the weights masked besides.
         mask_pattern: How masked weights lie: unstructured, n:m such as "2:4", block-ROWSxCOLUMNS, or channel,
-            which is what the draw removes, without masks.
+            which is what the draw removes, without masks; auto for the one that the device can run faster.
         mask_importance: What a single weight's value is measured by.
         mask_scope: Whether one threshold holds for all layers, or each loses the same share.
         prune_schedule: How the sparsity rises: steps-of-X, cubic, one-shot, or the sparsities themselves.
@@ -224,7 +230,8 @@ class SearchConfig(_Config):
         from hwtickets.search.schedules import prune_sparsities
         from hwtickets.sparsity.patterns import build_granularity
 
-        build_granularity(self.mask_pattern).check(self.sparsity, self.layer_floor)
+        if self.mask_pattern != AUTO:
+            build_granularity(self.mask_pattern).check(self.sparsity, self.layer_floor)
         prune_sparsities(self.prune_schedule, self.sparsity)
         if self.prune_from > self.prune_to:
             raise UsageError(f"prune_from {self.prune_from} lies after prune_to {self.prune_to}")

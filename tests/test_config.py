@@ -32,6 +32,19 @@ def test_a_file_may_spell_its_keys_as_the_options_do(tmp_path: Path) -> None:
     assert (config.supernet.name, config.batch_size) == ("mobile", 64)
 
 
+@pytest.mark.parametrize(
+    ("supernet", "title"),
+    [
+        ({"name": "mobile", "sizes": {"depth": 2}}, "mobile"),
+        ({"name": "module", "sizes": {"reference": "timm:resnet18"}}, "timm:resnet18"),
+        ({"name": "module", "sizes": {"reference": "my.nets:small-net"}}, "my.nets:small-net"),
+        ({"name": "module", "sizes": {"reference": "live:Net-0a1b2c3d"}}, "Net"),
+    ],
+)
+def test_a_network_is_called_by_what_its_user_knows_it_by(supernet: dict[str, Any], title: str) -> None:
+    assert parse_supernet(supernet).title == title
+
+
 def test_another_supernet_drops_the_sizes_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("budgets: {latency: 40%}\nsupernet: {name: mobile, sizes: {depth: 2}}\n")

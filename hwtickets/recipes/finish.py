@@ -9,12 +9,12 @@ from hwtickets.config import SearchConfig
 from hwtickets.recipes.early import EARLY, INIT
 from hwtickets.recipes.lineage import Lineage
 from hwtickets.recipes.pipelines import PIPELINES
-from hwtickets.recipes.pruning import shuffled
+from hwtickets.recipes.pruning import masks_at_once, shuffled
 from hwtickets.recipes.recipe import RECIPES
 from hwtickets.recipes.work import Record, Work, teacher_of
 from hwtickets.search.job import Job
 from hwtickets.search.tickets import CutNetwork
-from hwtickets.sparsity.mask import apply_masks
+from hwtickets.sparsity.mask import Masks, apply_masks
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def finish(job: Job, network: CutNetwork, places: Places, steps: int | None, suf
 
     Args:
         job: The search.
-        network: What was drawn; the masks are shuffled first where the pipeline says so.
+        network: What was drawn; it is masked, or its masks are shuffled, first where the pipeline says so.
         places: Where to find and leave things.
         steps: Training steps that are asked for; None for the recipe's own. For none the network stays as it
             was drawn.
@@ -45,10 +45,8 @@ def finish(job: Job, network: CutNetwork, places: Places, steps: int | None, suf
     """
     config, plan, drawn = job.config, job.plan, network.drawn
     pipeline = PIPELINES[config.pipeline]
-    masks = network.masks
-    if pipeline.shuffles:
-        masks = shuffled(network.model, masks, config.mask_pattern, config.seed)
-        apply_masks(network.model, masks)
+    masks = _masks(job, network)
+    apply_masks(network.model, masks)
     searched = plan.search if pipeline.searches else 0
     lineage = Lineage(
         job.space, network.model.sizes, job.task.num_outputs, drawn.widths, network.channels, places.state
@@ -65,12 +63,21 @@ def finish(job: Job, network: CutNetwork, places: Places, steps: int | None, suf
         asked_steps=steps,
         rewind_to=EARLY if config.rewind_to else INIT,
         teacher=teacher_of(config, places.dense),
-        prunes=pipeline.masks == "training" and config.sparsity > 0,
+        prune_steps=plan.search if pipeline.masks == "training" and config.sparsity else 0,
         checkpoint=places.checkpoint,
         suffix=suffix,
         progress=job.progress,
     )
     return RECIPES["none" if steps == 0 else recipe_of(config)](work)
+
+
+def _masks(job: Job, network: CutNetwork) -> Masks:
+    config, pipeline = job.config, PIPELINES[job.config.pipeline]
+    if pipeline.shuffles:
+        return shuffled(network.model, network.masks, config.mask_pattern, config.seed)
+    if pipeline.masks == "drawing" and config.sparsity:
+        return masks_at_once(network.model, job.task, config)
+    return network.masks
 
 
 def recipe_of(config: SearchConfig) -> str:

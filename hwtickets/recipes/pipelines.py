@@ -20,7 +20,8 @@ class Pipeline:
             and recipe have together.
         network: What is drawn: the most valuable network, one of uniform or random widths, or the whole
             supernet, which keeps no budget.
-        masks: When weights are masked: while the supernet is trained, while the drawn network is, or never.
+        masks: When weights are masked: while the supernet is trained, at once when a trained network was
+            drawn, while one without weights of its own is trained, or never.
         needs_masks: Whether there is nothing to compare without `sparsity`.
         shuffles: Whether masks are shuffled within each layer after the draw.
         recipes: Recipes that it can end with.
@@ -28,7 +29,7 @@ class Pipeline:
 
     searches: bool = True
     network: Literal["valued", "uniform", "random", "whole"] = "valued"
-    masks: Literal["searching", "training", "never"] = "searching"
+    masks: Literal["searching", "drawing", "training", "never"] = "searching"
     needs_masks: bool = False
     shuffles: bool = False
     recipes: tuple[str, ...] = ("distill", "finetune", "none", "rewind", "scratch")
@@ -54,10 +55,8 @@ class Pipeline:
 _TRAINED = ("distill", "finetune", "scratch")
 PIPELINES: dict[str, Pipeline] = {
     "two-in-one": Pipeline(),
-    "search-then-prune": Pipeline(
-        masks="training", needs_masks=True, recipes=("distill", "finetune", "none")
-    ),
-    "post-training": Pipeline(searches=False, masks="training", recipes=("distill", "finetune", "none")),
+    "search-then-prune": Pipeline(masks="drawing", needs_masks=True, recipes=("distill", "finetune", "none")),
+    "post-training": Pipeline(searches=False, masks="drawing", recipes=("distill", "finetune", "none")),
     "prune-only": Pipeline(network="whole", needs_masks=True),
     "search-only": Pipeline(masks="never"),
     "uniform": Pipeline(searches=False, network="uniform", masks="training", recipes=_TRAINED),

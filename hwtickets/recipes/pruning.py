@@ -1,4 +1,4 @@
-"""Masks that are found after the draw: while the drawn network is trained, at once, or by chance."""
+"""Masks that are found after the draw: at once, while the drawn network is trained, or by chance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class GrowingMasks:
     Args:
         config: Sparsity, schedule, pattern and reactivation.
         first: Number of the first step of the training.
-        steps: Its steps; `prune_from` and `prune_to` are shares of these.
+        steps: Its steps, or as many of them as a search would have: `prune_from` and `prune_to` are shares of
+            these.
 
     Attributes:
         masks: The masks in force, always the same dictionary.

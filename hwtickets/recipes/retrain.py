@@ -172,7 +172,7 @@ def _work(
         asked_steps=asked_steps,
         rewind_to=asked.rewind_to,
         teacher=_teacher(asked, run),
-        prunes=False,
+        prune_steps=0,
         checkpoint=asked.folder / _key(asked),
         suffix="",
         progress=progress,

@@ -1,4 +1,4 @@
-"""Transfer: a ticket's trunk under a new head, trained on another task."""
+"""Transfer: a ticket's network under a new head, trained on another task."""
 
 from __future__ import annotations
 
@@ -85,6 +85,7 @@ def transfer_ticket(asked: Transfer, progress: Progress) -> dict[str, Any]:
         "recipe": "transfer",
         "source": {key: ticket.task[key] for key in ("name", "data")},
         "freeze": asked.freeze,
+        "new_modules": list(grafted.new_modules),
         "new_units": grafted.new_units,
         "steps": steps,
         "seed": config.seed,
@@ -118,7 +119,7 @@ def _train(
     model = grafted.model
     if asked.freeze == "trunk":
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(model.in_head(name))
+            parameter.requires_grad_(grafted.is_new(name))
     rate = schedule_of(config, task.steps_per_epoch, 0, steps, config.finetune_rate)
     training = PlainTraining.of(config, rate, 0, steps)
     masks = {name: mask for name, mask in zeros_of(model).items() if not bool(mask.all())}

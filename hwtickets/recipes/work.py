@@ -67,7 +67,8 @@ class Work:
         asked_steps: Steps that were asked for instead of either; None for the recipe's own.
         rewind_to: `early.INIT` or `early.EARLY`.
         teacher: Folder of the ticket that teaches; None for the data alone.
-        prunes: Whether masks grow to the configuration's sparsity on the way.
+        prune_steps: First steps of a training within which masks grow as they do within a search, so that
+            what is left has as long to recover; 0: there is nothing to grow.
         checkpoint: Where to save on the way; the stage's name is put in front of the file's.
         suffix: Appended to the names of the stages.
         progress: Where to report.
@@ -84,7 +85,7 @@ class Work:
     asked_steps: int | None
     rewind_to: str
     teacher: Path | None
-    prunes: bool
+    prune_steps: int
     checkpoint: Path
     suffix: str
     progress: Progress
@@ -108,8 +109,8 @@ class Work:
             self._leave_untrained()
             return
         config, hooks, triggers = self.config, list[Hook](), dict[str, Trigger]()
-        if self.prunes:
-            growing = GrowingMasks(config, first, steps)
+        if self.prune_steps:
+            growing = GrowingMasks(config, first, min(steps, self.prune_steps))
             self.masks, hooks, triggers = growing.masks, growing.hooks, growing.triggers
         rate = schedule_of(config, self.task.steps_per_epoch, warm_from, first + steps, share)
         training = PlainTraining.of(config, rate, first, first + steps, CALIBRATION_BATCHES)
@@ -150,7 +151,7 @@ class Work:
         return self.task.score(self.model, "validation")
 
     def _leave_untrained(self) -> None:
-        if self.prunes:
+        if self.prune_steps:
             self.masks = masks_at_once(self.model, self.task, self.config)
         apply_masks(self.model, self.masks)
         batches = (self.task.calibration_batch(index) for index in range(CALIBRATION_BATCHES))

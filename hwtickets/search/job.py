@@ -14,12 +14,17 @@ from hwtickets.costs import require_energy
 from hwtickets.devices import DeviceProfile, get_device, name_note
 from hwtickets.errors import unknown
 from hwtickets.progress import Progress
+from hwtickets.search.masking import with_pattern
 from hwtickets.search.two_in_one import StepPlan
 from hwtickets.space.space import SearchSpace, space_of
-from hwtickets.supernets import Supernet, build_supernet
+from hwtickets.supernets import MODULE, Supernet, build_supernet
 from hwtickets.tables import LatencyTable, table_for
 from hwtickets.tasks import build_task
+from hwtickets.tasks.fitting import check_fit
 from hwtickets.tasks.task import Task
+
+#: Instead of a precision: every part in one that is drawn for it.
+MIXED = "mixed"
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,10 @@ class Job:
             torch.set_num_threads(config.threads)
         with progress.stage("data"):
             task = build_task(config.task, config.task_settings())
-        space = space_of(new_supernet(config.supernet, task, config.seed), config.supernet.name)
+        model = new_supernet(config.supernet, task, config.seed)
+        if config.supernet.name == MODULE:
+            check_fit(task, model, f"module {config.supernet.title}")
+        space = space_of(model, config.supernet.name)
         return Job.of(config, task, space, progress)
 
     @staticmethod
@@ -67,6 +75,24 @@ class Job:
         return Job(
             config, budgets, task, space, get_device(config.device), StepPlan.of(config, task), progress
         )
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the precision of every part is drawn."""
+        return self.config.precision == MIXED
+
+    @property
+    def priced_at(self) -> str:
+        """The precision of the dense network, and of the table that a search builds."""
+        return "fp32" if self.mixed else self.config.precision
+
+    @property
+    def built_at(self) -> str:
+        """The precision that the device is opened at; of a mix the graph says what computes in which."""
+        if not self.mixed:
+            return self.config.precision
+        own = self.device.precisions
+        return "int8" if "int8" in own else own[0]
 
     def supernet(self) -> Supernet:
         """What this run starts from: the supernet as its seed makes it, or with a checkpoint's weights."""
@@ -84,7 +110,7 @@ class Job:
         config = self.config
         given = Path(config.table) if config.table else None
         other = config.allow_other_fingerprint
-        table = table_for(self.space, self.device, config.precision, self.progress, given, other)
+        table = table_for(self.space, self.device, self.priced_at, self.progress, given, other)
         if "energy" in self.budgets:
             require_energy(table)
         return table
@@ -102,11 +128,12 @@ def resolved(config: SearchConfig, progress: Progress) -> SearchConfig:
     """
     device = get_device(config.device)
     precision = config.precision if "precision" in config.model_fields_set else device.precisions[0]
-    if precision not in device.precisions:
-        raise unknown(f"precision of device {device.name}", precision, device.precisions)
+    if precision not in (*device.precisions, MIXED):
+        raise unknown(f"precision of device {device.name}", precision, (*device.precisions, MIXED))
     note = name_note(config.device, device)
     if note:
         progress.note(note)
+    config = with_pattern(config, device, progress)
     table = str(Path(config.table).resolve()) if config.table else None
     checkpoint = str(Path(config.checkpoint).resolve()) if config.checkpoint else None
     return config.model_copy(

@@ -8,13 +8,18 @@ from typing import Any
 
 from torch import Tensor
 
-from hwtickets.config import SearchConfig
-from hwtickets.costs.credit import credits_latency
+from hwtickets.config import SearchConfig, checked_config
+from hwtickets.costs.credit import PRICED, credits_latency
 from hwtickets.devices.profile import DeviceProfile
+from hwtickets.errors import UsageError
+from hwtickets.progress import Progress
+from hwtickets.recipes.pipelines import PIPELINES
 from hwtickets.search.schedules import even_shares, prune_sparsities
 from hwtickets.search.scoring import evidence_of
 from hwtickets.sparsity.mask import Masks, apply_masks, sparsity_of
+from hwtickets.sparsity.names import AUTO
 from hwtickets.sparsity.patterns import build_granularity
+from hwtickets.sparsity.patterns.automatic import pattern_for
 from hwtickets.sparsity.pruner import Pruner
 from hwtickets.supernets.base import Supernet
 from hwtickets.training.loop import Hook, TrainingLoop
@@ -95,6 +100,37 @@ class ProgressiveMasks(Hook):
         """Goes on from saved masks."""
         self.masks = {name: tensor.bool() for name, tensor in tensors.items()}
         self._done = facts["done"]
+
+
+def with_pattern(config: SearchConfig, device: DeviceProfile, progress: Progress) -> SearchConfig:
+    """The configuration with the pattern that the device runs faster in the place of `auto`.
+
+    Args:
+        config: What is asked for. Without `sparsity`, and on a device that runs no masks faster, nothing is
+            masked; a pattern with a share of its own replaces the sparsity.
+        device: The device.
+        progress: Told what was chosen.
+
+    Raises:
+        UsageError: The pipeline needs masks and there are none, or the pattern does not go with other keys.
+    """
+    if config.mask_pattern != AUTO:
+        return config
+    granularity = build_granularity(pattern_for(device) if config.sparsity else PRICED)
+    updates: dict[str, Any] = {"mask_pattern": granularity.name}
+    if granularity.name != PRICED:
+        updates["sparsity"] = granularity.share or config.sparsity
+    elif PIPELINES[config.pipeline].needs_masks:
+        raise UsageError(
+            f"pipeline {config.pipeline} is about masks, and {device.name} runs no pattern of them faster;"
+            " name one all the same, e.g. --set mask_pattern=unstructured"
+        )
+    else:
+        updates |= {"sparsity": 0.0, "prune_schedule": "one-shot"}
+    if config.sparsity:
+        masked = f"sparsity {updates['sparsity']:.3g}" if updates["sparsity"] else "nothing is masked"
+        progress.note(f"mask_pattern auto: {granularity.name} on {device.name}, {masked}")
+    return checked_config({**config.model_dump(mode="json"), **updates})
 
 
 def pruner_of(config: SearchConfig) -> Pruner:

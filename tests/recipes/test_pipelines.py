@@ -40,6 +40,16 @@ def test_search_then_prune_masks_what_it_has_drawn(search: Search, tmp_path: Pat
     assert report["budgets"][0]["kept"]
     assert all(not load_point(path).masks for path in points_in(tmp_path / "run" / "state" / "latency"))
     assert ticket.provenance["steps"] == 18
+    masked = search(tmp_path / "masked", pipeline="search-then-prune", **SPARSE, recipe="none")
+    same, kept = _kept(_ticket(tmp_path / "masked", masked)), _kept(ticket)
+    assert [name for name in kept if (kept[name] & ~same[name]).any()] == [], "the recipe trains what is left"
+
+
+def test_masks_of_a_fresh_network_grow_as_in_a_search(search: Search, tmp_path: Path) -> None:
+    report = search(tmp_path / "run", pipeline="uniform", budgets={"macs": "70%"}, **SPARSE)
+    ticket = _ticket(tmp_path / "run", report)
+    assert sparsity_of(ticket.module()) == pytest.approx(0.5, abs=0.05)
+    assert (ticket.provenance["recipe"], ticket.provenance["steps"]) == ("scratch", 36)
 
 
 def test_prune_only_keeps_every_channel_and_takes_no_budget(search: Search, tmp_path: Path) -> None:

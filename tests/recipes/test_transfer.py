@@ -147,6 +147,28 @@ def test_a_transferred_ticket_is_exported_retrained_and_transferred_as_any_other
     )
 
 
+def test_a_head_of_the_same_kind_stays_but_for_its_outputs(
+    source: Path, scenes: Path, tmp_path: Path
+) -> None:
+    _transfer(source, scenes, tmp_path / "maps")
+    maps = Ticket.load(tmp_path / "maps")
+    masked = maps.weights["head.transform.branches.k3.expand.weight"]
+    masked[: len(masked) // 2] = 0
+    maps.save(tmp_path / "masked")
+    result = _transfer(tmp_path / "masked", scenes, tmp_path / "frozen", "trunk", seed=1)
+    assert result["new_units"] == []
+    old, new = (Ticket.load(tmp_path / name) for name in ("masked", "frozen"))
+    assert new.provenance["new_modules"] == ["head.classifier"]
+    assert new.architecture.widths == old.architecture.widths
+    assert new.architecture.forms == old.architecture.forms
+    changed = {name for name, weight in new.weights.items() if not torch.equal(weight, old.weights[name])}
+    assert changed == {"head.classifier.weight", "head.classifier.bias"}
+    _transfer(tmp_path / "masked", scenes, tmp_path / "trained")
+    trained = Ticket.load(tmp_path / "trained").weights["head.transform.branches.k3.expand.weight"]
+    assert not trained[masked == 0].any(), "masks stay"
+    assert not torch.equal(trained, masked), "weights are trained"
+
+
 def test_what_does_not_fit_is_one_line(source: Path, scenes: Path, tmp_path: Path) -> None:
     def error(ticket: Path, task: str, data: str, **more: Any) -> str:
         freeze = more.pop("freeze", "architecture")
