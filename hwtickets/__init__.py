@@ -1,8 +1,8 @@
 """hwtickets: from a latency budget in milliseconds to a measured, exported network.
 
-In Python: `hwtickets.SearchSpace.from_module`, `hwtickets.Task`, and `profile`, `search`, `export` and
-`benchmark` on them. `hwtickets.api` holds all verbs of the command line as functions. Everything is imported
-when it is first asked for, so that `import hwtickets` stays light.
+In Python: `hwtickets.SearchSpace.from_module`, `hwtickets.Task`, and `profile`, `search`, `draw`, `retrain`,
+`transfer`, `export` and `benchmark` on them. `hwtickets.api` holds all verbs of the command line as
+functions. Everything is imported when it is first asked for, so that `import hwtickets` stays light.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ _PLACES = {
     "SearchSpace": "hwtickets.space.space",
     "Task": "hwtickets.tasks.custom",
     "Ticket": "hwtickets.sparsity.ticket",
-    "benchmark": "hwtickets.doors",
-    "export": "hwtickets.doors",
+    "benchmark": "hwtickets.run_doors",
+    "draw": "hwtickets.run_doors",
+    "export": "hwtickets.run_doors",
     "profile": "hwtickets.doors",
+    "retrain": "hwtickets.run_doors",
+    "transfer": "hwtickets.run_doors",
 }
 _ROOMS = ("api", "search")
 __all__ = [
@@ -28,9 +31,12 @@ __all__ = [
     "__version__",
     "api",
     "benchmark",
+    "draw",
     "export",
     "profile",
+    "retrain",
     "search",
+    "transfer",
 ]
 
 

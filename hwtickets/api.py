@@ -21,6 +21,7 @@ from hwtickets.report.deployment import with_deployments
 from hwtickets.runs import RunFolder
 from hwtickets.search.job import Job, resolved
 from hwtickets.search.later_draws import draw_from_run, reports_of
+from hwtickets.search.mixed_draw import MAX_DROP, loses_too_much
 from hwtickets.search.pipeline import run_search, stages_of
 from hwtickets.search.space_profile import describe_space
 from hwtickets.space.space import SearchSpace, space_of
@@ -205,7 +206,8 @@ def search(
         begin: Called when the run folder is there and held.
 
     Returns:
-        The report, with `kept` (whether every budget holds as measured, or else as predicted), `measured` and
+        The report, with `kept` (whether every budget holds as measured, or else as predicted, and precisions
+        that were drawn cost no more than they may), `measured` and
         `report_html`; a dry run returns what `profile` does.
 
     Raises:
@@ -221,7 +223,8 @@ def search(
         built = build_views(report, run.report_dir)
     return {
         **report,
-        "kept": all(budget["kept"] is not False for budget in report["budgets"]),
+        "kept": all(budget["kept"] is not False for budget in report["budgets"])
+        and not loses_too_much(report["tickets"][0]),
         "measured": report["device"]["measured"],
         "report_html": str(built.html),
     }
@@ -236,6 +239,7 @@ def draw(
     precision: str | None = None,
     table: Path | None = None,
     allow_other_fingerprint: bool = False,
+    max_drop: float = MAX_DROP,
 ) -> dict[str, Any]:
     """Draws another ticket from a trained run; no search, only the recipe that follows the draw.
 
@@ -247,12 +251,16 @@ def draw(
         progress: Where to report.
         device: Another device than the run's.
         precision: Of the deployed network; by default the run's, on another device that device's own.
+            "mixed": every part in the one that is drawn for it, with its widths.
         table: Folder of the latency table; by default the run's, on another device the one of that device.
         allow_other_fingerprint: Use a table also where the device is not as it was measured.
+        max_drop: What precisions that are drawn may cost of the score, in the metric's unit.
 
     Returns:
         The ticket's entry for the report, with `path`, `kept`, `measured` and `table`.
     """
+    if not 0 <= max_drop < math.inf:
+        raise UsageError(f"the largest drop is a number of points from 0 on, e.g. 0.5; got {max_drop:g}")
     if finetune_epochs is not None and not 0 <= finetune_epochs < math.inf:
         raise UsageError(f"the epochs of finetuning are a number, e.g. 0.5; got {finetune_epochs:g}")
     folder = RunFolder.open(run)
@@ -263,7 +271,7 @@ def draw(
     asked |= {"table": str(table)} if table else {}
     config = recorded_config(folder.config, asked, run / "config.yaml")
     with files.FolderLock(run):
-        return draw_from_run(folder, config, finetune_epochs, progress)
+        return draw_from_run(folder, config, finetune_epochs, progress, max_drop)
 
 
 def draw_each(
@@ -274,6 +282,7 @@ def draw_each(
     progress: Progress,
     precision: str | None = None,
     allow_other_fingerprint: bool = False,
+    max_drop: float = MAX_DROP,
 ) -> list[dict[str, Any]]:
     """Draws a ticket for each device and budget from one trained run; arguments as of `draw`.
 
@@ -288,7 +297,15 @@ def draw_each(
         named = {"device": device, "budget_text": ", ".join(asked.values())}
         try:
             ticket = draw(
-                run, asked, finetune_epochs, progress, device, precision, None, allow_other_fingerprint
+                run,
+                asked,
+                finetune_epochs,
+                progress,
+                device,
+                precision,
+                None,
+                allow_other_fingerprint,
+                max_drop,
             )
         except BudgetError as error:
             progress.note(f"{device}: {error}")

@@ -1,10 +1,10 @@
-"""The verbs for Python: on the objects that a script or a notebook holds."""
+"""The verbs for Python that start from a space: on the objects that a script or a notebook holds."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from hwtickets import api, files
 from hwtickets.cli.printing import fields
+from hwtickets.cli.profile import lines as profile_lines
 from hwtickets.config import checked_config
 from hwtickets.errors import UsageError
 from hwtickets.progress import Progress
@@ -23,6 +24,7 @@ from hwtickets.sparsity.ticket import Ticket
 from hwtickets.tasks import TASKS
 from hwtickets.tasks.absent import Absent
 from hwtickets.tasks.custom import UserTask, register
+from hwtickets.training.scripts import assist
 
 
 class Answer(dict[str, Any]):
@@ -32,13 +34,20 @@ class Answer(dict[str, Any]):
         return "\n".join(fields(self))
 
 
+class Profile(Answer):
+    """What a space costs; prints as `hwtickets profile` shows it."""
+
+    def __str__(self) -> str:
+        return "\n".join(profile_lines(self))
+
+
 @dataclass(frozen=True)
 class Found:
     """What a search has found.
 
     Attributes:
-        path: The run folder, with `ticket/`, `bundle/` and `report/`.
-        report: The report; see the reference of report.json.
+        path: The run folder, with `ticket/`, `bundle/` and `report/`; that of a later draw lies within.
+        report: The report; see the reference of report.json. Of a later draw, the ticket's entry in it.
         latency_ms: Median latency on the device, measured if `measured`, else predicted.
         accuracy: The task's score on the test data; on the validation data where there is none.
         kept: Whether every budget holds.
@@ -51,6 +60,14 @@ class Found:
     accuracy: float
     kept: bool
     measured: bool
+
+    @staticmethod
+    def of(folder: Path, entry: Mapping[str, Any], kept: bool, measured: bool) -> Found:
+        """What the entry of one ticket in a report says of it."""
+        latency_ms = entry["latency_ms"]["p50"] if entry["latency_ms"] else entry["predicted_ms"]
+        scores = entry["accuracy"]
+        accuracy = scores["validation"] if scores["test"] is None else scores["test"]
+        return Found(folder, entry, latency_ms, accuracy, kept, measured)
 
     @property
     def ticket(self) -> Ticket:
@@ -76,7 +93,7 @@ def profile(
     budgets: Mapping[str, str] | None = None,
     quiet: bool = True,
     **settings: Any,
-) -> Answer:
+) -> Profile:
     """What a space costs on a device and whether budgets can be kept; nothing is trained.
 
     Args:
@@ -94,7 +111,7 @@ def profile(
     config = checked_config({**settings, **wanted, "device": device, "supernet": _supernet(space)})
     task = Absent(space.input_shape, space.classes)
     answer = describe_space(Job.of(config, task, space, Progress(quiet=quiet)))
-    return Answer(answer if budgets else {**answer, "budgets": []})
+    return Profile(answer if budgets else {**answer, "budgets": []})
 
 
 def search(
@@ -135,6 +152,7 @@ def search(
             "supernet": _supernet(space),
         }
     )
+    assist()
     report = api.search(
         config,
         folder,
@@ -144,68 +162,8 @@ def search(
         command=f"hwtickets.search(...) in {Path(sys.argv[0]).name or 'Python'}",
         begin=lambda: _keep_weights(space, folder),
     )
-    return _found(folder, report)
-
-
-def export(
-    ticket: Found | str | Path,
-    output_dir: str | Path,
-    device: str = "cpu",
-    precision: str = "fp32",
-    **more: Any,
-) -> Path:
-    """Writes a ticket as a bundle for a device.
-
-    Args:
-        ticket: What `search` returned, or the folder of a ticket.
-        output_dir: Where to write.
-        device: Whose runtime the bundle is for.
-        precision: Of the deployed network.
-        more: Further arguments of `api.export`.
-
-    Returns:
-        The bundle's folder.
-    """
-    folder = ticket.path / "ticket" if isinstance(ticket, Found) else Path(ticket)
-    progress = Progress(quiet=True)
-    return api.export(folder, "onnx", Path(output_dir), progress, precision, device, **more)
-
-
-def benchmark(
-    bundle: str | Path,
-    device: str = "cpu",
-    runs: int = 500,
-    dense: str | Path | None = None,
-    **more: Any,
-) -> Answer:
-    """Times a bundle on a device.
-
-    Args:
-        bundle: Folder of the bundle.
-        device: Name of the device.
-        runs: Timed runs.
-        dense: Another bundle (the dense network) to be timed interleaved with it.
-        more: Further arguments of `api.benchmark`.
-
-    Returns:
-        As `api.benchmark`; it prints as lines.
-    """
-    reference = None if dense is None else Path(dense)
-    return Answer(api.benchmark(Path(bundle), device, runs, reference, **more))
-
-
-def _found(folder: Path, report: Mapping[str, Any]) -> Found:
-    own = report["tickets"][0]
-    latency_ms = own["latency_ms"]["p50"] if own["latency_ms"] else own["predicted_ms"]
-    accuracy = own["accuracy"]["test"]
-    return Found(
-        folder,
-        report,
-        latency_ms,
-        own["accuracy"]["validation"] if accuracy is None else accuracy,
-        report["kept"],
-        report["measured"],
-    )
+    found = Found.of(folder, report["tickets"][0], report["kept"], report["measured"])
+    return replace(found, report=report)
 
 
 def _supernet(space: SearchSpace) -> dict[str, Any]:

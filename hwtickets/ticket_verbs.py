@@ -10,8 +10,10 @@ from typing import Any
 
 from hwtickets.budgets import parse_budget
 from hwtickets.deploy.bundle import write_bundle
+from hwtickets.deploy.drawn import AsDrawn
 from hwtickets.deploy.engine import RUNTIMES as ENGINE_RUNTIMES
 from hwtickets.deploy.engine import build_engine
+from hwtickets.deploy.evidence import Evidence
 from hwtickets.deploy.mixed import Mixed
 from hwtickets.deploy.onnx_export import GraphOptions
 from hwtickets.deploy.packed import pack_bundle
@@ -23,7 +25,7 @@ from hwtickets.progress import Progress
 from hwtickets.recipes.retrain import Retraining, retrain_ticket, task_of
 from hwtickets.recipes.transfer import Transfer, transfer_ticket
 from hwtickets.runtimes.tensorrt_record import EngineSettings
-from hwtickets.sparsity.ticket import Ticket
+from hwtickets.sparsity.ticket import Ticket, precisions_of
 
 FORMATS = ("onnx", "tensorrt")
 
@@ -72,13 +74,15 @@ def transfer(
     batch_size: int | None = None,
     seed: int | None = None,
 ) -> dict[str, Any]:
-    """Takes a ticket's trunk to another task: widths, masks and weights stay, the head is new.
+    """Takes a ticket to another task: widths, masks and weights of the trunk stay, the head is new.
+
+    A head of the kind that the task needs stays as well, all but its outputs.
 
     Args:
         ticket: Folder of the ticket.
         task: What is learnt now.
         data: The data set, as KIND or KIND:FOLDER.
-        freeze: "architecture" (all weights are trained that are not masked) or "trunk" (the head alone).
+        freeze: "architecture" (all weights are trained that are not masked) or "trunk" (what is new alone).
         epochs: Passes over the new training data; None for those of the ticket's search.
         output_dir: Folder of the new ticket; by default beside the old one.
         progress: Where to report.
@@ -87,8 +91,8 @@ def transfer(
         seed: Of everything random; None for the ticket's.
 
     Returns:
-        `path` and hash (`ticket`) of the new ticket, its `validation` score, `steps`, the `sparsity` of the
-        trunk, and the `new_units` of the head, which are at full width.
+        `path` and hash (`ticket`) of the new ticket, its `validation` score, `steps`, `sparsity`, and the
+        `new_units`, which are at full width; none where the head stays.
 
     Raises:
         UsageError: The ticket's supernet has no such head, or the images have other channels.
@@ -110,7 +114,7 @@ def export(
     format: str,
     output_dir: Path | None,
     progress: Progress,
-    precision: str = "fp32",
+    precision: str | None = "fp32",
     device: str = "cpu",
     max_drop: float = 0.5,
     latency: str | None = None,
@@ -127,7 +131,8 @@ def export(
         output_dir: Where to write; by default `bundle` beside the ticket, `bundle-int8` for int8.
         progress: Where to report.
         precision: "fp32", "fp16", "bf16", "int8", or "mixed": each block in fp32 or int8, the least loss that
-            keeps a latency measured on the device.
+            keeps a latency measured on the device; of a ticket whose precisions were drawn, without a
+            latency, these. None for "mixed" of such a ticket, else "fp32".
         device: Whose runtime the bundle is for.
         max_drop: How much the score may fall by int8, in the metric's unit; operators that cost more stay in
             fp32.
@@ -146,7 +151,9 @@ def export(
         raise unknown("format", format, FORMATS)
     if not 0 <= max_drop < math.inf:
         raise UsageError(f"the largest drop is a number of points from 0 on, e.g. 0.5; got {max_drop:g}")
-    if (latency is not None) != (precision == "mixed"):
+    drawn = precisions_of(ticket) if precision in (None, "mixed") and latency is None else {}
+    precision = precision or ("mixed" if drawn else "fp32")
+    if (latency is not None) != (precision == "mixed") and not drawn:
         raise UsageError("--precision mixed and --latency go together, e.g. --precision mixed --latency 70%")
     if dla and format != "tensorrt":
         raise UsageError("--dla is for engines; add --format tensorrt")
@@ -165,13 +172,17 @@ def export(
             blocks = loaded.architecture.forms
             return Mixed(task_of(loaded), recipe, max_drop, budget, bench, blocks, progress)
 
+        def as_drawn() -> Precision:
+            loaded = Ticket.load(ticket)
+            return AsDrawn(drawn, recipe, Evidence(task_of(loaded)), loaded.architecture.forms)
+
         recipe = recipe_for(runtime)
         converters: dict[str, Callable[[], Precision]] = {
             "fp32": Fp32,
             "fp16": lambda: Fp16(runtime),
             "bf16": lambda: Bf16(runtime),
             "int8": lambda: Int8(task_of(Ticket.load(ticket)), recipe, max_drop, progress),
-            "mixed": mixed,
+            "mixed": as_drawn if drawn else mixed,
         }
         if precision not in converters:
             raise unknown("precision", precision, converters)

@@ -69,7 +69,7 @@ def amount(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, (int, float)):
-        return str(value)
+        return str(value) or "none"
     for end, metric in _UNITS.items():
         if key.endswith(end):
             return format_amount(metric, value)
@@ -80,14 +80,12 @@ def _lines(values: Mapping[str, Any], indent: str = "", unit: str = "") -> Itera
     for key, value in values.items():
         label = indent + _label(key)
         if isinstance(value, Mapping):
-            yield label, ""
+            yield label, "" if value else "none"
             # Percentiles below "latency_ms" have its unit; counts are counts everywhere.
             yield from _lines(value, indent + "  ", "_ms" if key.endswith("_ms") else "")
         elif isinstance(value, Sequence) and not isinstance(value, str):
-            yield (
-                label,
-                "" if any(isinstance(entry, Mapping) for entry in value) else ", ".join(map(str, value)),
-            )
+            listed = any(isinstance(entry, Mapping) for entry in value)
+            yield label, "" if listed else ", ".join(map(str, value)) or "none"
             yield from ((f"{indent}  -", _row(entry)) for entry in value if isinstance(entry, Mapping))
         else:
             yield label, amount(key + unit if isinstance(value, float) else key, value)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hwtickets.budgets import format_amount
 from hwtickets.cli import options
 from hwtickets.cli.predicted import not_measured
-from hwtickets.cli.printing import print_fields, print_json
+from hwtickets.cli.printing import fields, print_json
 from hwtickets.cli.sessions import interruptible
 from hwtickets.errors import BudgetError
 
@@ -62,27 +63,36 @@ def run(
     if as_json:
         print_json(result)
     else:
-        _show(result)
-    _check(result["budgets"])
+        show(result)
+    check(result["budgets"])
     if not result["measured"]:
         raise not_measured(result["table"], "hwtickets profile", resolved.budgets)
 
 
-def _show(result: dict[str, Any]) -> None:
+def show(result: Mapping[str, Any]) -> None:
+    """Prints a profile."""
+    print("\n".join(lines(result)))
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """A profile for people: costs, budgets, the costliest parts."""
     prefix = "" if result["measured"] else "predicted_"
     shown = {key: value for key, value in result.items() if key not in ("budgets", "costliest")}
-    print_fields({f"{prefix}{key}" if key.endswith("_ms") else key: value for key, value in shown.items()})
+    said = fields({f"{prefix}{key}" if key.endswith("_ms") else key: value for key, value in shown.items()})
     for budget in result["budgets"]:
         limit = format_amount(budget["metric"], budget["limit"])
         feasible = "can be kept" if budget["feasible"] else "cannot be kept"
-        print(f"{budget['metric']} budget {budget['text']} (at most {limit}): {feasible}")
+        said.append(f"{budget['metric']} budget {budget['text']} (at most {limit}): {feasible}")
     kind = "" if result["measured"] else " predicted"
+    said.append("costliest")
     for block in result["costliest"]:
         latency = format_amount("latency", block["ms"])
-        print(f"  {block['block']}: {latency}{kind}, {100 * block['share']:.0f} %")
+        said.append(f"  {block['block']}: {latency}{kind}, {100 * block['share']:.0f} %")
+    return said
 
 
-def _check(budgets: list[dict[str, Any]]) -> None:
+def check(budgets: list[dict[str, Any]]) -> None:
+    """Raises a BudgetError for the first budget that no network of the space keeps."""
     for budget in budgets:
         if not budget["feasible"]:
             asked, nearest = budget["text"], format_amount(budget["metric"], budget["nearest"])

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hwtickets.cli import options
+from hwtickets.cli import options, profile
 from hwtickets.cli.predicted import not_measured
-from hwtickets.cli.printing import print_fields, print_json
+from hwtickets.cli.printing import print_json
 from hwtickets.cli.sessions import interruptible, resume_command, this_command
 from hwtickets.errors import BudgetError
 from hwtickets.run_names import run_folder
@@ -112,7 +112,7 @@ def search(config: SearchConfig, folder: Path, resume: bool, dry_run: bool, as_j
     """Searches and prints the verdict and the path of the report.
 
     Raises:
-        BudgetError: The ticket misses a budget; the nearest one is there all the same.
+        BudgetError: The ticket misses a budget; the nearest one is there all the same. Dry, none can keep it.
         DeviceError: Latencies are predicted, as there is no device; all the rest is there.
     """
     from hwtickets.progress import Progress
@@ -131,9 +131,11 @@ def search(config: SearchConfig, folder: Path, resume: bool, dry_run: bool, as_j
     if as_json:
         print_json(result)
     elif dry_run:
-        print_fields(result)
+        profile.show(result)
     else:
         _show(result)
+    if dry_run:
+        profile.check(result["budgets"])
     if not result.get("kept", True):
         known = "measured" if result["measured"] else "predicted"
         raise BudgetError(f"no ticket kept the budget as {known}; the nearest one is in {folder}")

@@ -101,7 +101,9 @@ def _head(document: Document, networks: Sequence[Network]) -> str:
 
 def _about(run: Run) -> str:
     device = run.device
-    resolution = f" at {run.task.resolution} px" if run.task.resolution else ""
+    sides = run.task.resolution
+    shown = "x".join(map(str, sides)) if isinstance(sides, tuple) else sides
+    resolution = f" at {shown} px" if shown else ""
     where = f"{device.name} ({device.runtime}, {device.precision})" + (
         "" if device.measured else f", {predicted(run)}"
     )

@@ -16,14 +16,17 @@ SCHEMA = 1
 
 
 class Task(Part):
-    """What the network is for, and how its quality is counted."""
+    """What the network is for, and how its quality is counted.
+
+    `resolution` is the side of square inputs, else their height and width, in pixels.
+    """
 
     name: Text
     data: Text
     metric: Text
     metric_unit: str = "%"
     higher_is_better: bool = True
-    resolution: Count | None = None
+    resolution: Count | tuple[Count, Count] | None = None
     classes: list[str] | Count | None = None
 
 
@@ -122,7 +125,11 @@ class Dense(Part):
 
 
 class Ticket(Dense):
-    """A drawn subnet; `sparsity` is a share 0..1, `pattern` that of its masks, if it has any."""
+    """A drawn subnet; `sparsity` is a share 0..1, `pattern` that of its masks, if it has any.
+
+    `precisions` are those of its parts, where they were drawn; `drop` is what they cost of the score, and
+    `max_drop` what they may.
+    """
 
     id: Text
     label: Text
@@ -133,6 +140,9 @@ class Ticket(Dense):
     compressed_bytes: Count | None = None
     sparsity: Annotated[float, Field(ge=0, le=1)] | None = None
     pattern: str = ""
+    precisions: dict[str, str] = {}
+    drop: Number | None = None
+    max_drop: Number | None = None
     units: list[Unit] = []
     draws: list[Draw] = []
     verify: Verification | None = None

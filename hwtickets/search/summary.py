@@ -58,7 +58,9 @@ def summarise(
     return {
         **shared,
         "schema": 1,
-        "title": f"{job.space.name} on {job.device.name}: {budget_text(job) or job.config.pipeline}",
+        "title": (
+            f"{job.config.supernet.title} on {job.device.name}: {budget_text(job) or job.config.pipeline}"
+        ),
         "created": time.strftime("%Y-%m-%d %H:%M:%S"),
         "task": {
             "name": job.task.name,
@@ -66,7 +68,7 @@ def summarise(
             "metric": job.task.metric,
             "metric_unit": job.task.metric_unit,
             "higher_is_better": job.task.higher_is_better,
-            "resolution": job.task.input_shape[1],
+            "resolution": _resolution(job),
             "classes": job.task.classes,
         },
         "seed": job.config.seed,
@@ -77,6 +79,12 @@ def summarise(
         "stages": record["stages"],
         "history": _history(run, profile),
     }
+
+
+def _resolution(job: Job) -> int | list[int]:
+    """The side of square inputs, else height and width, in pixels."""
+    height, width = job.task.input_shape[1:]
+    return height if height == width else [height, width]
 
 
 def ticket_entry(
@@ -118,6 +126,7 @@ def ticket_entry(
         },
         "blocks": entry["blocks"],
         "units": _units(entry["widths"], job),
+        **{key: entry[key] for key in ("precisions", "drop", "max_drop") if key in entry},
         "draws": [_at_speed(draw, speed) for draw in entry["draws"]],
         "verify": {key: value for key, value in entry["verify"].items() if key != "tolerance"},
     }

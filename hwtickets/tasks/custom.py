@@ -58,22 +58,27 @@ class UserTask:
     classes: Sequence[str] = ()
 
 
-def register(task: UserTask, outputs: int) -> str:
+def register(task: UserTask, outputs: int, name: str | None = None) -> str:
     """Remembers a task for `Custom.build`.
 
     Args:
         task: The task.
         outputs: Width of the last layer of the network that is to solve it.
+        name: What stands for its data in the configuration of a run that is there; None for a new one.
 
     Returns:
-        What stands for its data in a configuration: "live:HASH", the same for data of the same size.
+        The name: "live:HASH", the same for data of the same size.
     """
-    sizes = [len(split) if hasattr(split, "__len__") else 0 for split in (task.train, task.validation)]
-    facts = (task.metric, task.higher_is_better, outputs, sizes)
-    name = f"{KIND}:{hashlib.sha256(repr(facts).encode()).hexdigest()[:8]}"
+    name = name or _name_of(task, outputs)
     _TASKS.pop(name, None)
     _TASKS[name] = task, outputs
     return name
+
+
+def _name_of(task: UserTask, outputs: int) -> str:
+    sizes = [len(split) if hasattr(split, "__len__") else 0 for split in (task.train, task.validation)]
+    facts = (task.metric, task.higher_is_better, outputs, sizes)
+    return f"{KIND}:{hashlib.sha256(repr(facts).encode()).hexdigest()[:8]}"
 
 
 class Custom:
@@ -127,8 +132,9 @@ class Custom:
         """
         if settings.data not in _TASKS:
             raise UsageError(
-                "task custom lives in the Python process that made it: call hwtickets.search there, or use a"
-                " built-in task (classification, segmentation, keypoints)"
+                "task custom is a Python object that this process does not hold: give it where the work is"
+                " asked for, e.g. hwtickets.search(space, task, ...), hwtickets.draw(run, budgets, task=task)"
+                " or hwtickets.retrain(ticket, task=task) in the script that makes it"
             )
         task, outputs = _TASKS[settings.data]
         return cls(task, outputs, settings.batch_size, settings.seed)
@@ -153,9 +159,12 @@ class Custom:
         """The user's loss.
 
         Raises:
-            UsageError: It is not one number that depends on the outputs.
+            UsageError: It fails on these targets, or is not one number.
         """
-        value = self._task.loss(outputs, targets)
+        try:
+            value = self._task.loss(outputs, targets)
+        except (IndexError, TypeError, ValueError) as error:
+            raise _failed("the loss", error, outputs, targets) from error
         if not isinstance(value, Tensor) or value.numel() != 1:
             found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
             raise UsageError(
@@ -183,7 +192,7 @@ class Custom:
                 for x, targets in self._splits[split].in_order(size)
             ]
         outputs, targets = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        return _as_number(self._task.score(outputs, targets), split)
+        return _scored(self._task, outputs, targets, split)
 
     @staticmethod
     def score_outputs(outputs: NDArray[np.float32], targets: NDArray[Any]) -> float:
@@ -191,7 +200,7 @@ class Custom:
         if not _TASKS:
             return math.nan
         task, _ = list(_TASKS.values())[-1]
-        return _as_number(task.score(torch.from_numpy(outputs), torch.from_numpy(targets)), "samples")
+        return _scored(task, torch.from_numpy(outputs), torch.from_numpy(targets), "samples")
 
     @staticmethod
     def agreement(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
@@ -202,6 +211,22 @@ class Custom:
     def preprocessing(self) -> dict[str, Any]:
         """The user's loaders know it; what is known here is the layout."""
         return {"layout": "as the training data gives it", "shape": list(self.input_shape)}
+
+
+def _scored(task: UserTask, outputs: Tensor, targets: Tensor, where: str) -> float:
+    try:
+        value = task.score(outputs, targets)
+    except Exception as error:  # Whatever the user's own score raises.
+        raise _failed(f"the score on {where}", error, outputs, targets) from error
+    return _as_number(value, where)
+
+
+def _failed(what: str, error: Exception, outputs: Tensor, targets: Tensor) -> UsageError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UsageError(
+        f"task: {what} failed ({reason}) on outputs of shape {tuple(outputs.shape)} and targets of shape"
+        f" {tuple(targets.shape)} and type {str(targets.dtype).removeprefix('torch.')}"
+    )
 
 
 def _as_number(value: Any, where: str) -> float:

@@ -30,16 +30,20 @@ def test_fields_carry_their_units_and_line_up(capsys: pytest.CaptureFixture[str]
             "accuracy": {"test": None},
             "draws": [{"index": 1, "measured_ms": 0.25, "units": [1]}],
             "names": ["a", "b"],
+            "estimated": [],
+            "unprunable": {},
         }
     )
     assert capsys.readouterr().out.splitlines() == [
-        "predicted  0.0516 ms",
-        "size       120 kB",
-        "macs       8.5 M MACs",
-        "kept       yes",
+        "predicted   0.0516 ms",
+        "size        120 kB",
+        "macs        8.5 M MACs",
+        "kept        yes",
         "accuracy",
-        "  test     not measured",
+        "  test      not measured",
         "draws",
-        "  -        index 1, measured 0.25 ms",
-        "names      a, b",
+        "  -         index 1, measured 0.25 ms",
+        "names       a, b",
+        "estimated   none",
+        "unprunable  none",
     ]

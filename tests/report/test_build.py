@@ -56,6 +56,16 @@ def test_every_view_is_written_and_the_source_is_unchanged(example: dict[str, An
         assert picture.width == 1350
 
 
+@pytest.mark.parametrize(("resolution", "shown"), [(28, "at 28 px"), ([96, 128], "at 96x128 px")])
+def test_the_page_says_how_large_the_inputs_are(
+    example: dict[str, Any], tmp_path: Path, resolution: object, shown: str
+) -> None:
+    example["task"]["resolution"] = resolution
+    paths = build_views(example, tmp_path)
+    assert shown in visible(paths.html)
+    assert json.loads(paths.json.read_text(encoding="utf-8"))["task"]["resolution"] == resolution
+
+
 def test_page_and_markdown_hold_the_figures(example: dict[str, Any], tmp_path: Path) -> None:
     paths = build_views(example, tmp_path)
     page, markdown = visible(paths.html), paths.markdown.read_text(encoding="utf-8")

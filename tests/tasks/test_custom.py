@@ -168,5 +168,5 @@ def test_losses_and_scores_that_are_no_numbers_are_one_line() -> None:
 
 
 def test_a_task_of_another_process_is_one_line() -> None:
-    with pytest.raises(UsageError, match="task custom lives in the Python process that made it"):
+    with pytest.raises(UsageError, match="task custom is a Python object that this process does not hold"):
         build_task("custom", TaskSettings("live:nothing"))

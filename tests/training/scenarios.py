@@ -16,16 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 from hwtickets.config import SearchConfig
 from hwtickets.costs import AdditiveCost, macs_cost
 from hwtickets.errors import BudgetError, HwticketsError
+from hwtickets.modules import live
 from hwtickets.search.shrinking import Pricing
 from hwtickets.search.two_in_one import StepPlan, TwoInOne
 from hwtickets.space.slicing import keep_channels, present_widths
-from hwtickets.space.space import SearchSpace
+from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.supernets import Supernet, build_supernet
-from hwtickets.tasks import TaskSettings, build_task
+from hwtickets.tasks import TaskSettings, build_task, custom
 from hwtickets.tasks.task import Task
 from hwtickets.training.compute import Compute
 from hwtickets.training.loop import Hook, TrainingLoop
@@ -47,6 +50,35 @@ SIZES: dict[str, Any] = {
 PLAN = StepPlan(search=16, total=20)
 
 
+class Net(nn.Module):
+    """A network of somebody else: a residual sum, and a layer without a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(1, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16)
+        self.conv, self.bn = nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        self.mid, self.head = nn.Conv2d(16, 24, 3, 2, 1), nn.Linear(24, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.stem(x)))
+        x = torch.relu(x + self.bn(self.conv(x)))
+        return self.head(torch.relu(self.mid(x)).mean((2, 3)))
+
+
+def own_task() -> custom.UserTask:
+    """A task of somebody else."""
+    random = torch.Generator().manual_seed(0)
+    images, labels = torch.randn(80, 1, 12, 12, generator=random), torch.arange(80) % 10
+    data = TensorDataset(images + 0.1 * labels[:, None, None, None], labels)
+    return custom.UserTask(data, data, nn.functional.cross_entropy, lambda o, t: o.square().mean())
+
+
+# As a user's script under torchrun, every process makes both.
+torch.manual_seed(0)
+OWN_NETWORK, OWN_TASK = live.register(Net()), own_task()
+OWN_DATA = custom.register(OWN_TASK, 10)
+
+
 def task() -> Task:
     return build_task("classification", TaskSettings(f"fashion-mnist:{SAMPLE}", (12, 12), 20, 0.1))
 
@@ -56,8 +88,14 @@ def model(seed: int = 0) -> Supernet:
     return build_supernet("mobile", (1, 12, 12), 10, SIZES)
 
 
-def two_in_one(folder: Path, advance: Callable[..., None], **settings: Any) -> dict[str, Any]:
-    """A search with two shrinks and pruned weights."""
+def two_in_one(
+    folder: Path, advance: Callable[..., None], own: bool = False, **settings: Any
+) -> dict[str, Any]:
+    """A search with two shrinks and pruned weights; perhaps of a module and a task of the user's own."""
+    name, sizes = ("module", {"reference": OWN_NETWORK}) if own else ("mobile", SIZES)
+    lessons = build_task("custom", TaskSettings(OWN_DATA, None, 20)) if own else task()
+    torch.manual_seed(0)
+    network = build_supernet(name, (1, 12, 12), 10, sizes)
     config = SearchConfig.model_validate(
         {
             "budgets": {"latency": "60%"},
@@ -69,13 +107,13 @@ def two_in_one(folder: Path, advance: Callable[..., None], **settings: Any) -> d
             **settings,
         }
     )
-    space = SearchSpace(model(), "mobile")
+    space = space_of(network, name)
     latency = AdditiveCost("latency", "ms", 0.002, lambda spec: 0.001 + spec.macs / 5e6)
     costs = {"latency": latency, "macs": macs_cost()}
     dense = Pricing(space, costs, {}, "latency", 8, 0).costs_of(space.dense())["latency"]
     pricing = Pricing(space, costs, {"latency": 0.75 * dense}, "latency", 8, 0)
     folder.mkdir(parents=True, exist_ok=True)
-    search = TwoInOne(model(), task(), pricing, config, PLAN, folder, lambda event: None)
+    search = TwoInOne(network, lessons, pricing, config, PLAN, folder, lambda event: None)
     search.loop.interval = 4
     losses: list[float] = []
 
@@ -138,7 +176,7 @@ def _lead(folder: Path, names: list[str]) -> None:
         scenario, _, text = name.partition(":")
         settings = json.loads(text) if text else {}
         advance = _killer(folder, settings.pop("kill_other_at", 0))
-        results[name] = SCENARIOS[scenario](folder / scenario, advance, **settings)
+        results[name] = SCENARIOS[scenario](folder / "-".join([scenario, *settings]), advance, **settings)
         (folder / "results.json").write_text(json.dumps(results))
 
 

@@ -16,6 +16,11 @@ from typing import Any
 import pytest
 import torch
 
+import hwtickets as hw
+from hwtickets.space.space import space_of
+from hwtickets.sparsity.ticket import Architecture, Ticket
+from hwtickets.supernets import build_supernet
+
 PROGRAM = Path(__file__).with_name("scenarios.py")
 SINGLE: dict[str, Any] = runpy.run_path(str(PROGRAM))
 
@@ -26,7 +31,9 @@ class _Ended:
     lines: list[str]
 
 
-def _run_two(folder: Path, *scenarios: str, machines: int = 1) -> tuple[_Ended, _Ended]:
+def _run_two(
+    folder: Path, *scenarios: str, machines: int = 1, program: Path = PROGRAM
+) -> tuple[_Ended, _Ended]:
     """Runs the program twice with the environment that torchrun gives it on so many machines."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -41,7 +48,7 @@ def _run_two(folder: Path, *scenarios: str, machines: int = 1) -> tuple[_Ended, 
         for rank in range(2)
     ]
     shared |= {"LOCAL_WORLD_SIZE": str(2 // machines)}
-    command = [sys.executable, str(PROGRAM), str(folder), *scenarios]
+    command = [sys.executable, str(program), str(folder), *scenarios]
     processes = [
         subprocess.Popen(
             command,
@@ -53,7 +60,7 @@ def _run_two(folder: Path, *scenarios: str, machines: int = 1) -> tuple[_Ended, 
         for place in places
     ]
     try:
-        outputs = [process.communicate(timeout=120)[0] for process in processes]
+        outputs = [process.communicate(timeout=400)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -74,30 +81,54 @@ def _alone(name: str, folder: Path) -> dict[str, Any]:
 
 SEARCH, TAUGHT, IN_PARTS = "two_in_one", "taught", 'taught:{"accumulate": 2}'
 REFUSED, RECUT = 'taught:{"refused_at": 2}', 'taught:{"recut_at": 3}'
+OWN = 'two_in_one:{"own": true, "learning_rate": 0.02}'
 FP16, UNSYNCED = 'taught:{"precision": "fp16"}', 'taught:{"sync_batchnorm": false}'
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, Any], _Ended, _Ended]]:
     folder = tmp_path_factory.mktemp("together")
-    first, second = _run_two(folder, REFUSED, RECUT, SEARCH, TAUGHT, IN_PARTS, FP16, UNSYNCED, "die")
+    first, second = _run_two(folder, REFUSED, RECUT, SEARCH, OWN, TAUGHT, IN_PARTS, FP16, UNSYNCED, "die")
     assert (folder / "results.json").exists(), (first, second)
     yield json.loads((folder / "results.json").read_text()), first, second
 
 
-@pytest.mark.parametrize("name", [REFUSED, RECUT, SEARCH, TAUGHT, IN_PARTS])
+@pytest.mark.parametrize("name", [REFUSED, RECUT, SEARCH, OWN, TAUGHT, IN_PARTS])
 def test_two_processes_learn_what_one_learns(
     together: tuple[dict[str, Any], _Ended, _Ended], tmp_path: Path, name: str
 ) -> None:
     results, _, _ = together
     expected, actual = _alone(name, tmp_path), results[name]
-    assert len(actual["losses"]) == {REFUSED: 2, SEARCH: 16}.get(name, 6)
+    assert len(actual["losses"]) == {REFUSED: 2, SEARCH: 16, OWN: 16}.get(name, 6)
     assert actual["losses"] == pytest.approx(expected["losses"], rel=1e-5)
     assert actual.get("widths") == expected.get("widths")
     for key, values in expected.get("weights", {}).items():
         torch.testing.assert_close(
             torch.tensor(actual["weights"][key]), torch.tensor(values), rtol=1e-3, atol=1e-4
         )
+
+
+def test_a_users_script_runs_in_every_process_and_one_of_them_leads(tmp_path: Path) -> None:
+    """The script holds the network and the task; nothing but torchrun is said of the processes."""
+    torch.manual_seed(1)
+    model = build_supernet("module", (1, 12, 12), 10, {"reference": SINGLE["OWN_NETWORK"]})
+    space = space_of(model, "module")
+    task = {"name": "custom", "data": "live:elsewhere"}
+    whole = Architecture("module", model.sizes, (1, 12, 12), 10, space.dense(), space.dense(), {})
+    settings = {"budgets": {"macs": "50%"}, "baseline": False, "batch_size": 20, "learning_rate": 0.02}
+    Ticket(whole, dict(model.state_dict()), task, {"config": settings}).save(tmp_path / "ticket")
+    first, second = _run_two(tmp_path, program=PROGRAM.with_name("own_script.py"))
+    assert (first.code, second.code) == (0, 0), (first, second)
+    assert first.lines[-1] == "4 steps" and second.lines == []
+    hw.retrain(
+        tmp_path / "ticket", epochs=1, task=SINGLE["OWN_TASK"], output_dir=tmp_path / "alone", quiet=True
+    )
+    together, alone = (Ticket.load(tmp_path / name).weights for name in ("new", "alone"))
+    moved = 0
+    for name, tensor in alone.items():
+        torch.testing.assert_close(together[name], tensor, rtol=1e-3, atol=1e-4)
+        moved += not torch.equal(tensor, model.state_dict()[name])
+    assert moved > 4
 
 
 def test_fp16_keeps_its_scale_in_both_processes(together: tuple[dict[str, Any], _Ended, _Ended]) -> None:
@@ -114,10 +145,13 @@ def test_batch_norms_that_are_not_shared_see_half_a_batch(
     assert own[0] != pytest.approx(shared[0], rel=1e-5)
 
 
-def test_the_search_of_two_processes_really_shrinks(together: tuple[dict[str, Any], _Ended, _Ended]) -> None:
-    widths = together[0][SEARCH]["widths"]
-    assert 0 < sum(widths.values()) < 96
-    assert len(set(widths.values())) > 1
+@pytest.mark.parametrize(("name", "channels"), [(SEARCH, 96), (OWN, 40)])
+def test_the_search_of_two_processes_really_shrinks(
+    together: tuple[dict[str, Any], _Ended, _Ended], name: str, channels: int
+) -> None:
+    widths = together[0][name]["widths"]
+    assert 0 < sum(widths.values()) < channels
+    assert name == OWN or len(set(widths.values())) > 1
 
 
 def test_a_process_that_is_left_alone_says_so_in_one_line(

@@ -1,0 +1,48 @@
+"""Whether a task can judge what a user's network gives."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.tasks.evaluation import evaluating
+from hwtickets.tasks.task import Task
+
+
+@torch.no_grad()
+def check_fit(task: Task, model: nn.Module, name: str) -> None:
+    """Tries the loss of a task on two training examples.
+
+    Args:
+        task: The task.
+        model: A network of somebody else; left as it is.
+        name: What to call it.
+
+    Raises:
+        UsageError: The network returns no tensor, or the loss cannot take it; says what it is.
+    """
+    x, targets = (part[:2] for part in task.train_batch(0))
+    with evaluating(model):
+        outputs = model(x)
+    if not isinstance(outputs, Tensor):
+        raise UsageError(
+            f"{name} returns a {type(outputs).__name__}; wrap it in a module that returns the tensor that"
+            " counts"
+        )
+    given = f"{name} gives outputs of shape {tuple(outputs.shape)}"
+    if task.head == "dense" and outputs.dim() != 4:
+        raise UsageError(
+            f"task {task.name} needs a map of each class (a dense head), (batch, classes, height, width);"
+            f" {given}; choose a network that ends in maps, or another task"
+        )
+    try:
+        task.loss(outputs, targets)
+    except HwticketsError:
+        raise
+    except Exception as error:  # Whatever the user's own loss raises.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(
+            f"task {task.name}: its loss failed on two examples ({reason}); {given} for targets of shape"
+            f" {tuple(targets.shape)} and type {str(targets.dtype).removeprefix('torch.')}"
+        ) from error
