@@ -25,11 +25,11 @@ from hwtickets.deploy.bundle import read_bundle
 from hwtickets.deploy.deployable import deployable
 from hwtickets.deploy.onnx_export import export_onnx, write_onnx
 from hwtickets.devices import get_device
+from hwtickets.main_job.delivery import DRAW_RUNS
+from hwtickets.main_job.finishing import LAST_STAGE
 from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.progress import Progress, Stage
 from hwtickets.recipes.recipe import STAGE_NAMES
-from hwtickets.search.delivery import DRAW_RUNS
-from hwtickets.search.finishing import LAST_STAGE
 from hwtickets.search.job import Job
 from hwtickets.sparsity.ticket import Ticket
 from hwtickets.tasks import build_task

@@ -27,7 +27,7 @@ from benchmarks.common import Points, Table, mean_and_range, mean_and_spread, pe
 from benchmarks.searches import Searches, side_by_side, training_macs
 from hwtickets.config import SearchConfig
 from hwtickets.errors import unknown
-from hwtickets.recipes.pipelines import PIPELINES
+from hwtickets.pipelines import PIPELINES
 
 #: The last pruning is at two thirds of the search, as in the paper: what is left has the rest to recover.
 _UNTRAINED = {"recipe": "none", "finetune_share": 0.0, "prune_to": 0.65}

@@ -28,10 +28,10 @@ from benchmarks.turns import Turns
 from hwtickets.config import SearchConfig
 from hwtickets.costs import LatencyCost
 from hwtickets.devices import get_device
+from hwtickets.main_job.prepared import prepare
 from hwtickets.progress import Progress
 from hwtickets.search.job import Job
 from hwtickets.search.points import DrawPoint, load_point, points_in
-from hwtickets.search.prepared import prepare
 from hwtickets.search.shrinking import Pricing
 from hwtickets.search.space_profile import all_costs
 from hwtickets.search.two_in_one import StepPlan

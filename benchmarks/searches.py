@@ -14,12 +14,12 @@ from hwtickets.deploy.check import measure
 from hwtickets.deploy.numerics import Array
 from hwtickets.devices import get_device, open_bench
 from hwtickets.errors import BudgetError
+from hwtickets.main_job.dense import STAGE, train_dense
+from hwtickets.main_job.prepared import prepare
 from hwtickets.progress import Progress
 from hwtickets.runs import RunFolder
-from hwtickets.search.dense import STAGE, train_dense
 from hwtickets.search.job import Job
 from hwtickets.search.points import load_point, points_in
-from hwtickets.search.prepared import prepare
 from hwtickets.sparsity.ticket import Ticket
 
 #: Timed runs of every network in a comparison side by side.

@@ -15,14 +15,14 @@ from hwtickets.devices import Check, DeviceProfile, get_device, list_devices
 from hwtickets.devices import check_device as check_profile
 from hwtickets.devices.hardware import with_sensors
 from hwtickets.errors import BudgetError, UsageError
+from hwtickets.main_job.later_draws import draw_from_run, reports_of
+from hwtickets.main_job.pipeline import run_search, stages_of
 from hwtickets.progress import Progress
 from hwtickets.report import build_views, merge_reports
 from hwtickets.report.deployment import with_deployments
 from hwtickets.runs import RunFolder
 from hwtickets.search.job import Job, resolved
-from hwtickets.search.later_draws import draw_from_run, reports_of
 from hwtickets.search.mixed_draw import MAX_DROP, loses_too_much
-from hwtickets.search.pipeline import run_search, stages_of
 from hwtickets.search.space_profile import describe_space
 from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.supernets import build_supernet

@@ -246,7 +246,7 @@ class SearchConfig(_Config):
 
     @model_validator(mode="after")
     def _fitting(self) -> SearchConfig:
-        from hwtickets.recipes.pipelines import check_pipeline
+        from hwtickets.pipelines import check_pipeline
 
         check_pipeline(self)
         return self

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from hwtickets.modules.gates import add_gates, fold_gates
+from hwtickets.pipelines import PIPELINES
 from hwtickets.recipes.families import random_networks, uniform_networks, widest
-from hwtickets.recipes.origins import Origins
-from hwtickets.recipes.pipelines import PIPELINES
 from hwtickets.search.draw import Drawer, draw_within
 from hwtickets.search.job import Job
+from hwtickets.search.origins import Origins
 from hwtickets.search.points import DrawPoint
 from hwtickets.search.shrinking import Pricing
 from hwtickets.search.space_profile import repriced

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwtickets.config import SearchConfig
-from hwtickets.recipes.early import EARLY, INIT
+from hwtickets.pipelines import PIPELINES
 from hwtickets.recipes.lineage import Lineage
-from hwtickets.recipes.pipelines import PIPELINES
 from hwtickets.recipes.pruning import masks_at_once, shuffled
 from hwtickets.recipes.recipe import RECIPES
 from hwtickets.recipes.work import Record, Work, teacher_of
+from hwtickets.search.early import EARLY, INIT
 from hwtickets.search.job import Job
 from hwtickets.search.tickets import CutNetwork
 from hwtickets.sparsity.mask import Masks, apply_masks

@@ -13,8 +13,8 @@ from hwtickets.errors import HwticketsError
 from hwtickets.modules.fresh import draw_anew
 from hwtickets.modules.gates import fold_gates
 from hwtickets.modules.weights import take_weights
-from hwtickets.recipes.early import load_early
-from hwtickets.recipes.origins import Channels
+from hwtickets.search.early import load_early
+from hwtickets.search.origins import Channels
 from hwtickets.space.slicing import keep_channels, resize
 from hwtickets.space.space import SearchSpace
 from hwtickets.supernets import Supernet, build_supernet

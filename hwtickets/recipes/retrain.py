@@ -14,11 +14,11 @@ from hwtickets.config import SearchConfig
 from hwtickets.deploy.samples import Samples
 from hwtickets.errors import UsageError, unknown
 from hwtickets.progress import Progress
-from hwtickets.recipes.early import EARLY, INIT
 from hwtickets.recipes.lineage import Lineage
-from hwtickets.recipes.origins import from_text
 from hwtickets.recipes.recipe import RECIPES
 from hwtickets.recipes.work import Record, Work
+from hwtickets.search.early import EARLY, INIT
+from hwtickets.search.origins import from_text
 from hwtickets.search.two_in_one import StepPlan
 from hwtickets.sparsity.mask import maskable_weights
 from hwtickets.sparsity.ticket import Ticket, ticket_hash

@@ -12,8 +12,8 @@ from hwtickets.config import SearchConfig, checked_config
 from hwtickets.costs.credit import PRICED, credits_latency
 from hwtickets.devices.profile import DeviceProfile
 from hwtickets.errors import UsageError
+from hwtickets.pipelines import PIPELINES
 from hwtickets.progress import Progress
-from hwtickets.recipes.pipelines import PIPELINES
 from hwtickets.search.schedules import even_shares, prune_sparsities
 from hwtickets.search.scoring import evidence_of
 from hwtickets.sparsity.mask import Masks, apply_masks, sparsity_of

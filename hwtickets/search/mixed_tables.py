@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from hwtickets.errors import DeviceError, UsageError
-from hwtickets.recipes.pipelines import PIPELINES
+from hwtickets.pipelines import PIPELINES
 from hwtickets.search.job import MIXED, Job
 from hwtickets.tables import LatencyTable, find_table, table_for
 from hwtickets.tables.locate import outdated_tables

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from hwtickets.costs.additive import AdditiveCost
-from hwtickets.recipes.origins import Origins
 from hwtickets.search.draw import draw_within
 from hwtickets.search.masking import ProgressiveMasks
+from hwtickets.search.origins import Origins
 from hwtickets.search.penalty import PricedPenalty
 from hwtickets.search.prices import UnitPrice, unit_prices
 from hwtickets.search.schedules import ShrinkSchedule

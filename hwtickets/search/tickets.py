@@ -11,7 +11,7 @@ import torch
 from hwtickets.config import SupernetConfig
 from hwtickets.modules.gates import fold_gates
 from hwtickets.modules.weights import take_weights
-from hwtickets.recipes.origins import narrowed
+from hwtickets.search.origins import narrowed
 from hwtickets.search.points import DrawPoint
 from hwtickets.space.slicing import keep_channels, resize
 from hwtickets.space.space import SearchSpace

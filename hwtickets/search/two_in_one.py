@@ -16,10 +16,10 @@ from torch import Tensor
 
 from hwtickets.config import SearchConfig
 from hwtickets.modules.gates import add_gates
-from hwtickets.recipes.early import EarlyWeights
-from hwtickets.recipes.origins import Origins
 from hwtickets.search.controller import BudgetController
+from hwtickets.search.early import EarlyWeights
 from hwtickets.search.masking import ProgressiveMasks, prune_events, pruner_of
+from hwtickets.search.origins import Origins
 from hwtickets.search.penalty import PricedPenalty
 from hwtickets.search.points import DrawPoint
 from hwtickets.search.schedules import ShrinkSchedule, even_shares

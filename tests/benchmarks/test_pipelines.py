@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.pipelines import DEFAULT_METHODS, METHODS, row_of, summarise
 from hwtickets.config import SearchConfig
-from hwtickets.recipes.pipelines import PIPELINES
+from hwtickets.pipelines import PIPELINES
 from hwtickets.search.masking import prune_events
 
 

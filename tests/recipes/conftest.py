@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from hwtickets.config import SearchConfig
+from hwtickets.main_job.pipeline import run_search
 from hwtickets.progress import Progress
 from hwtickets.runs import RunFolder
-from hwtickets.search.pipeline import run_search
 
 SAMPLE = Path(__file__).parents[1] / "data" / "fashion-mnist"
 Search = Callable[..., dict[str, Any]]

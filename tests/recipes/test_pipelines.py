@@ -9,8 +9,8 @@ import torch
 
 from hwtickets.config import SearchConfig, load_config
 from hwtickets.errors import UsageError
-from hwtickets.recipes.pipelines import PIPELINES
-from hwtickets.search.pipeline import stages_of
+from hwtickets.main_job.pipeline import stages_of
+from hwtickets.pipelines import PIPELINES
 from hwtickets.search.points import load_point, points_in
 from hwtickets.sparsity.mask import maskable_weights, sparsity_of
 from hwtickets.sparsity.ticket import Ticket

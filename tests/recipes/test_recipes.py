@@ -14,8 +14,8 @@ from hwtickets import api
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.progress import Progress, Stage
 from hwtickets.recipes.lineage import Lineage
-from hwtickets.recipes.origins import from_text
 from hwtickets.recipes.recipe import RECIPES
+from hwtickets.search.origins import from_text
 from hwtickets.sparsity.mask import maskable_weights
 from hwtickets.sparsity.ticket import Ticket, ticket_hash
 from hwtickets.supernets import Supernet

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwtickets.errors import HwticketsError
-from hwtickets.recipes.origins import Origins, as_text, from_text, narrowed
+from hwtickets.search.origins import Origins, as_text, from_text, narrowed
 from hwtickets.space.slicing import keep_channels
 from hwtickets.space.space import SearchSpace
 from hwtickets.supernets import Supernet

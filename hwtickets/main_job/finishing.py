@@ -10,15 +10,15 @@ from typing import Any
 from hwtickets import files
 from hwtickets.deploy.bundle import read_bundle, save_and_export
 from hwtickets.deploy.samples import Samples
+from hwtickets.main_job.order import Order
 from hwtickets.recipes.finish import Places, finish
-from hwtickets.recipes.origins import as_text
 from hwtickets.recipes.work import Record
 from hwtickets.runs import RunFolder
 from hwtickets.search.gauge import Gauge
 from hwtickets.search.job import Job
 from hwtickets.search.masking import mask_record
 from hwtickets.search.mixed_draw import MixedDraw, loses_too_much
-from hwtickets.search.order import Order
+from hwtickets.search.origins import as_text
 from hwtickets.search.predicted_gauge import PredictedGauge
 from hwtickets.search.tickets import CutNetwork, as_ticket, cut
 from hwtickets.sparsity.allocation import Allocation

@@ -9,16 +9,16 @@ from typing import Any
 
 from hwtickets import files
 from hwtickets.deploy.samples import Samples
+from hwtickets.main_job.dense import dense_model
+from hwtickets.main_job.finishing import Finishing, precisions_of
+from hwtickets.main_job.order import Order
 from hwtickets.progress import Stage
 from hwtickets.recipes.drawers import drawer_of
 from hwtickets.runs import RunFolder
 from hwtickets.search.closed_loop import ClosedLoop, Draw
-from hwtickets.search.dense import dense_model
-from hwtickets.search.finishing import Finishing, precisions_of
 from hwtickets.search.gauge import Gauge
 from hwtickets.search.job import Job
 from hwtickets.search.mixed_draw import MixedDraw, loses_too_much
-from hwtickets.search.order import Order
 from hwtickets.search.predicted_gauge import PredictedGauge
 from hwtickets.sparsity.allocation import Allocation
 

@@ -13,23 +13,23 @@ from hwtickets import files
 from hwtickets.config import SearchConfig
 from hwtickets.devices import get_device
 from hwtickets.errors import BudgetError
+from hwtickets.main_job.delivery import Delivery
+from hwtickets.main_job.dense import train_dense
+from hwtickets.main_job.finishing import LAST_STAGE
+from hwtickets.main_job.order import Order
+from hwtickets.main_job.prepared import Prepared, prepare
+from hwtickets.main_job.summary import summarise
+from hwtickets.pipelines import PIPELINES
 from hwtickets.progress import Progress
 from hwtickets.recipes.drawers import SCORING_STAGE, scored_point, untrained_point
 from hwtickets.recipes.finish import recipe_of
-from hwtickets.recipes.pipelines import PIPELINES
 from hwtickets.recipes.recipe import STAGE_NAMES
 from hwtickets.runs import RunFolder
-from hwtickets.search.delivery import Delivery
-from hwtickets.search.dense import train_dense
-from hwtickets.search.finishing import LAST_STAGE
 from hwtickets.search.job import MIXED, Job, versions
 from hwtickets.search.mixed_prices import MixedPrices
-from hwtickets.search.order import Order
 from hwtickets.search.points import DrawPoint, load_point, points_in, smallest_point_above
-from hwtickets.search.prepared import Prepared, prepare
 from hwtickets.search.shrinking import Pricing, ShrinkEvent
 from hwtickets.search.space_profile import SpaceProfile
-from hwtickets.search.summary import summarise
 from hwtickets.search.two_in_one import TwoInOne
 from hwtickets.tables import load_table, save_table
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from hwtickets import files
 from hwtickets.costs import LatencyCost
+from hwtickets.main_job.device_entries import budget_text, device_entries
 from hwtickets.runs import RunFolder
-from hwtickets.search.device_entries import budget_text, device_entries
 from hwtickets.search.job import Job
 from hwtickets.search.space_profile import SpaceProfile
 from hwtickets.sparsity.ticket import Ticket

@@ -9,16 +9,16 @@ from typing import Any
 from hwtickets import files
 from hwtickets.config import SearchConfig, parse_supernet
 from hwtickets.costs import LatencyCost
+from hwtickets.main_job.delivery import Delivery
+from hwtickets.main_job.device_entries import device_entries
+from hwtickets.main_job.order import Order
+from hwtickets.main_job.pipeline import point_of
+from hwtickets.main_job.prepared import prepare
+from hwtickets.main_job.summary import ticket_entry
 from hwtickets.progress import Progress
 from hwtickets.runs import RunFolder
-from hwtickets.search.delivery import Delivery
-from hwtickets.search.device_entries import device_entries
 from hwtickets.search.job import Job
 from hwtickets.search.mixed_draw import MAX_DROP
-from hwtickets.search.order import Order
-from hwtickets.search.pipeline import point_of
-from hwtickets.search.prepared import prepare
-from hwtickets.search.summary import ticket_entry
 
 
 def draw_from_run(
