@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,9 +10,10 @@ from numpy.typing import NDArray
 
 from hwtickets.budgets import format_amount
 from hwtickets.errors import BudgetError
-from hwtickets.sparsity.choices import BlockChoices, Priced, PricedSpace
+from hwtickets.sparsity.choices import Priced, PricedSpace
 from hwtickets.sparsity.coupled import CoupledSpace
 from hwtickets.sparsity.importance import Scores
+from hwtickets.sparsity.knapsack import kept_by_width, silent_solver, undominated, up_to_width
 from hwtickets.sparsity.refinement import best_network
 
 Array = NDArray[np.float64]
@@ -63,23 +61,23 @@ def allocate(priced: Priced, scores: Scores, limits: Mapping[str, float]) -> All
             raise infeasible(metric, limit, priced.smallest(metric), dearest)
     if isinstance(priced, CoupledSpace):
         return _ascended(priced, scores, limits)
-    cumulative = {unit: _cumulative(scores, unit) for block in priced.blocks for unit in block.units}
+    cumulative = {unit: kept_by_width(scores, unit) for block in priced.blocks for unit in block.units}
     total = sum(float(values[-1]) for values in cumulative.values()) or 1.0
-    values = [block.values(_padded(cumulative, block)) / total for block in priced.blocks]
+    values = [block.values(up_to_width(cumulative, block)) / total for block in priced.blocks]
     kept = [
-        _undominated(block, value, list(limits)) for block, value in zip(priced.blocks, values, strict=True)
+        undominated(block, value, list(limits)) for block, value in zip(priced.blocks, values, strict=True)
     ]
     chosen = _solve(priced, values, kept, limits)
     return _as_allocation(priced, values, chosen)
 
 
 def _ascended(priced: CoupledSpace, scores: Scores, limits: Mapping[str, float]) -> Allocation:
-    cumulative = [_cumulative(scores, unit) for unit in priced.names]
+    cumulative = [kept_by_width(scores, unit) for unit in priced.names]
     total = sum(float(values[-1]) for values in cumulative) or 1.0
     worth = [values / total for values in cumulative]
     found = best_network(priced, worth, limits)
     if found is None:
-        raise _not_at_once(limits)
+        raise not_at_once(limits)
     drawn, choice = found
     costs = dict(zip(drawn.metrics, drawn.total(choice).tolist(), strict=True))
     widths = drawn.widths(choice)
@@ -90,7 +88,8 @@ def _ascended(priced: CoupledSpace, scores: Scores, limits: Mapping[str, float])
     return Allocation(widths, {}, costs, kept)
 
 
-def _not_at_once(limits: Mapping[str, float]) -> BudgetError:
+def not_at_once(limits: Mapping[str, float]) -> BudgetError:
+    """The one-line answer to limits that can be met one by one only."""
     wanted = ", ".join(f"{metric} {format_amount(metric, limit)}" for metric, limit in limits.items())
     return BudgetError(f"no network of this space meets {wanted} at once; loosen one of these budgets")
 
@@ -119,33 +118,6 @@ def best_channels(scores: Scores, widths: Mapping[str, int]) -> dict[str, NDArra
     }
 
 
-def _cumulative(scores: Scores, unit: str) -> Array:
-    if unit not in scores:
-        return np.zeros(1)
-    ordered = np.sort(scores[unit].double().numpy())[::-1]
-    return np.concatenate([[0.0], np.cumsum(ordered)])
-
-
-def _padded(cumulative: Mapping[str, Array], block: BlockChoices) -> dict[str, Array]:
-    """Widths beyond the channels that are left add nothing."""
-    longest = int(block.widths.max(initial=0)) + 1
-    return {
-        unit: np.pad(cumulative[unit], (0, max(0, longest - len(cumulative[unit]))), mode="edge")
-        for unit in block.units
-    }
-
-
-def _undominated(block: BlockChoices, values: Array, metrics: list[str]) -> NDArray[np.int64]:
-    """Indices of choices that no other one beats or equals in value and in every cost."""
-    costs = np.stack([block.costs[metric] for metric in metrics], 1)
-    order = np.lexsort((*costs.T[::-1], -values))
-    kept: list[int] = []
-    for index in order:
-        if not kept or not (costs[kept] <= costs[index]).all(1).any():
-            kept.append(int(index))
-    return np.array(kept)
-
-
 def _solve(
     priced: PricedSpace, values: list[Array], kept: list[NDArray[np.int64]], limits: Mapping[str, float]
 ) -> list[int]:
@@ -162,7 +134,7 @@ def _solve(
         room = limit - priced.fixed[metric]
         scale = max(abs(room), 1e-12)
         constraints.append(LinearConstraint(costs[None] / scale, -np.inf, room / scale))
-    with _silent_stdout():
+    with silent_solver():
         solution = milp(
             objective,
             constraints=constraints,
@@ -171,24 +143,10 @@ def _solve(
             options={"mip_rel_gap": 0.0},
         )
     if solution.x is None:
-        raise _not_at_once(limits)
+        raise not_at_once(limits)
     borders = np.cumsum([len(index) for index in kept])[:-1]
     parts = np.split(solution.x, borders)
     return [int(index[part.argmax()]) for part, index in zip(parts, kept, strict=True)]
-
-
-@contextmanager
-def _silent_stdout() -> Iterator[None]:
-    """Now and then HiGHS prints a debugging line of its own, past Python; standard output may be our JSON."""
-    sys.stdout.flush()
-    saved, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)
-        os.close(nowhere)
 
 
 def _as_allocation(priced: PricedSpace, values: list[Array], chosen: list[int]) -> Allocation:

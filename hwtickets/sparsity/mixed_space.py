@@ -8,17 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hwtickets.sparsity.allocation import (
-    Allocation,
-    _cumulative,
-    _not_at_once,
-    _padded,
-    _silent_stdout,
-    _undominated,
-    infeasible,
-)
+from hwtickets.sparsity.allocation import Allocation, infeasible, not_at_once
 from hwtickets.sparsity.choices import BlockChoices
 from hwtickets.sparsity.importance import Scores
+from hwtickets.sparsity.knapsack import kept_by_width, silent_solver, undominated, up_to_width
 from hwtickets.sparsity.precisions import Border
 
 Array = NDArray[np.float64]
@@ -122,15 +115,15 @@ def allocate_mixed(space: MixedSpace, scores: Scores, limits: Mapping[str, float
         nearest = space.smallest(metric)
         if nearest > limit:
             raise infeasible(metric, limit, nearest)
-    cumulative = {unit: _cumulative(scores, unit) for part in space.parts for unit in part.choices.units}
+    cumulative = {unit: kept_by_width(scores, unit) for part in space.parts for unit in part.choices.units}
     total = sum(float(values[-1]) for values in cumulative.values()) or 1.0
-    kept = [part.choices.values(_padded(cumulative, part.choices)) / total for part in space.parts]
+    kept = [part.choices.values(up_to_width(cumulative, part.choices)) / total for part in space.parts]
     values = [
         value - _POINT * part.choices.costs[DROP] for value, part in zip(kept, space.parts, strict=True)
     ]
     chosen = _solve(space, values, limits)
     if chosen is None:
-        raise _not_at_once(limits)
+        raise not_at_once(limits)
     widths: dict[str, int] = {}
     forms: dict[str, str] = {}
     for part, row in zip(space.parts, chosen, strict=True):
@@ -176,7 +169,7 @@ def _solve(
         room = limit - space.fixed[metric]
         scale = max(abs(room), float(np.abs(row).max(initial=0)), 1e-12)
         constraints.append(LinearConstraint(csr_array(row[None] / scale), -np.inf, room / scale))
-    with _silent_stdout():
+    with silent_solver():
         solution = milp(
             np.concatenate([-own, conversion * change_ms]),
             constraints=constraints,
@@ -197,7 +190,7 @@ def _telling(part: MixedPart, values: Array, metrics: list[str]) -> NDArray[np.i
     for precision in dict.fromkeys(part.precisions):
         rows = part.rows(precision)
         costs = {metric: part.choices.costs[metric][rows] for metric in metrics}
-        found.append(rows[_undominated(replace(part.choices, costs=costs), values[rows], metrics)])
+        found.append(rows[undominated(replace(part.choices, costs=costs), values[rows], metrics)])
     return np.concatenate(found)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwtickets.budgets import format_amount
 from hwtickets.errors import BudgetError
-from hwtickets.sparsity.allocation import _silent_stdout
+from hwtickets.sparsity.knapsack import silent_solver
 
 Array = NDArray[np.float64]
 
@@ -128,7 +128,7 @@ def _solved(
         if math.isfinite(limit):
             scale = max(limit, 1e-12)
             constraints.append(LinearConstraint(costs[None] / scale, -np.inf, limit / scale))
-    with _silent_stdout():
+    with silent_solver():
         solution = milp(
             latency if aim == "latency" else loss,
             constraints=constraints,
