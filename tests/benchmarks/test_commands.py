@@ -128,14 +128,6 @@ def test_closed_loop_draws_feasible_budgets_and_names_the_others(
     assert result["summary"]["feasible"] == 1
 
 
-def test_masks_shrink_the_compressed_file_only(command: Command) -> None:
-    sparsities = json.loads(command("masks", "--runs", "20", "--json"))["sparsities"]
-    compressed = [sparsities[name]["compressed_bytes"] for name in ("0.0", "0.5", "0.8", "0.9")]
-    assert compressed == sorted(compressed, reverse=True) and compressed[-1] < 0.5 * compressed[0]
-    assert len({point["size_bytes"] for point in sparsities.values()}) == 1
-    assert sparsities["0.5"]["zeros"] == pytest.approx(0.5, abs=0.01)
-
-
 def test_forms_times_every_variant_beside_the_split_one(command: Command) -> None:
     networks = json.loads(command("forms", "--runs", "20", "--json"))["networks"]
     assert list(networks) == ["dense", "16 a branch", "mixed"]

@@ -49,8 +49,8 @@ class Control:
     The commands of this process share one connection, so that a jump host or a hardware key is asked once.
     """
 
-    def __init__(self, destination: str) -> None:
-        self._destination = checked_destination(destination)
+    def __init__(self, destination: str, config: str | None) -> None:
+        self._destination, self._config = checked_destination(destination), config
         # Only the user can enter it; ssh's socket in it is the connection.
         self._folder = tempfile.TemporaryDirectory(prefix="hwt-")
         self._number = 0
@@ -78,19 +78,26 @@ class Control:
         return os.path.join(self._folder.name, str(self._number))
 
     def _ssh(self) -> list[str]:
-        """The program and its options; $HWTICKETS_SSH_CONFIG replaces ~/.ssh/config."""
-        config = os.environ.get("HWTICKETS_SSH_CONFIG")
+        """The program and its options."""
         options = {**_OPTIONS, "ControlPath": self._socket}
         return [
             "ssh",
-            *(["-F", config] if config else []),
+            *(["-F", self._config] if self._config else []),
             *(part for key, value in options.items() for part in ("-o", f"{key}={value}")),
         ]
 
 
-@functools.cache
 def control_to(destination: str) -> Control:
-    """The way to a destination; its connection ends with this process."""
-    control = Control(destination)
+    """The way to a destination; its connection ends with this process.
+
+    $HWTICKETS_SSH_CONFIG replaces ~/.ssh/config.
+    """
+    return _control(destination, os.environ.get("HWTICKETS_SSH_CONFIG"))
+
+
+@functools.cache
+def _control(destination: str, config: str | None) -> Control:
+    # By its configuration, too: the same name can be another board in another file.
+    control = Control(destination, config)
     atexit.register(control.close)
     return control
