@@ -79,14 +79,19 @@ def is_free(call: Call) -> bool:
     return call.name in FREE.ordering and x is not None and not _reorders(call, x)
 
 
-def _reorders(call: Call, x: Tensed) -> bool:
-    dims = len(x.shape)
+def axes_in_order(call: Call, dims: int) -> list[int]:
+    """The axes of the input of a permutation or transposition, in the order of its output."""
     order = list(range(dims))
     if call.name == "permute":
-        order = [axis % dims for axis in call.given["dims"]]
-    elif dims > 1:
+        return [axis % dims for axis in call.given["dims"]]
+    if dims > 1:
         one, other = (0, 1) if call.name == "t" else (call.given["dim0"] % dims, call.given["dim1"] % dims)
         order[one], order[other] = order[other], order[one]
+    return order
+
+
+def _reorders(call: Call, x: Tensed) -> bool:
+    order = axes_in_order(call, len(x.shape))
     long = [axis for axis in order if x.shape[axis] > 1]
     return long != sorted(long)
 

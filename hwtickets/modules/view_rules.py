@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hwtickets.modules import views
 from hwtickets.modules.calls import Call, Record
 from hwtickets.modules.labels import Field, Ties, off_axes, on_axis
+from hwtickets.modules.shapes import axes_in_order
 
 Fields = tuple[Field, ...]
 Rule = Callable[[Record, Call], list[Fields]]
@@ -21,14 +22,7 @@ def _reshape(record: Record, call: Call) -> list[Fields]:
 
 def _permute(record: Record, call: Call) -> list[Fields]:
     x = call.inputs[0]
-    dims = len(x.shape)
-    order = list(range(dims))
-    if call.name == "permute":
-        order = [axis % dims for axis in call.given["dims"]]
-    elif dims > 1:
-        one, other = (0, 1) if call.name == "t" else (call.given["dim0"] % dims, call.given["dim1"] % dims)
-        order[one], order[other] = order[other], order[one]
-    return [views.permute(x.fields, order)]
+    return [views.permute(x.fields, axes_in_order(call, len(x.shape)))]
 
 
 def _expand(record: Record, call: Call) -> list[Fields]:
