@@ -16,7 +16,7 @@ from hwtickets.pipelines import PIPELINES
 from hwtickets.progress import Progress
 from hwtickets.search.schedules import even_shares, prune_sparsities
 from hwtickets.search.scoring import evidence_of
-from hwtickets.sparsity.mask import Masks, apply_masks, sparsity_of
+from hwtickets.sparsity.mask import Masks, apply_masks, empty_filters, sparsity_of
 from hwtickets.sparsity.names import AUTO
 from hwtickets.sparsity.patterns import build_granularity
 from hwtickets.sparsity.patterns.automatic import pattern_for
@@ -35,8 +35,9 @@ class ProgressiveMasks(Hook):
     - "after-prune": at once, until the next event; the paper's iterative reactivation.
 
     A reactivated weight starts again from zero (in the published code: from its old value, since that never
-    sets weights to zero). After the last event no weight comes back. A cut takes masks along and mends the
-    pattern. Source: SuperTickets (ECCV 2022), progressive pruning and iterative reactivation (3.3).
+    sets weights to zero), and a filter that lost all its weights gets none back. After the last event no
+    weight comes back. A cut takes masks along and mends the pattern. Source: SuperTickets (ECCV 2022),
+    progressive pruning and iterative reactivation (3.3).
 
     Args:
         sparsities: Share of weights removed at each event, ascending.
@@ -68,12 +69,12 @@ class ProgressiveMasks(Hook):
         self._done += 1
         apply_masks(loop.model, masks)
         reopened = self._reactivation == "after-prune" and not self._finished
-        self.masks = {} if reopened else masks
+        self.masks = empty_filters(masks) if reopened else masks
 
     def after_cut(self, model: Supernet) -> None:
         """Mends or reopens the masks after channels were removed from network and masks."""
         if self._reactivation == "at-shrink" and not self._finished:
-            self.masks = {}
+            self.masks = empty_filters(self.masks)
             return
         self.masks = self._pruner.granularity.repaired(model, self.masks)
         apply_masks(model, self.masks)

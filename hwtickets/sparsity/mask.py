@@ -52,6 +52,26 @@ def apply_masks(model: nn.Module, masks: Masks) -> None:
             weights[name].masked_fill_(~mask.to(weights[name].device), 0)
 
 
+def empty_filters(masks: Masks) -> Masks:
+    """What of the masks stays in force where weights may come back: the filters that have none left.
+
+    The batch norm behind such a filter sees a constant and would multiply the gradient of whatever comes back
+    by 1 / sqrt(eps); over the batch norms of a block such factors multiply, and training collapses.
+
+    Args:
+        masks: Boolean masks (C_out, C_in / groups, kH, kW) by state-dict name, True where a weight is kept.
+
+    Returns:
+        Masks of the layers that have an empty filter, False in the whole of each.
+    """
+    alive = {name: mask.flatten(1).any(1) for name, mask in masks.items()}
+    return {
+        name: alive[name].view(-1, *[1] * (mask.dim() - 1)).expand_as(mask).contiguous()
+        for name, mask in masks.items()
+        if not alive[name].all()
+    }
+
+
 def sparsity_of(model: nn.Module) -> float:
     """Share of zeros among the maskable weights."""
     weights = list(maskable_weights(model).values())

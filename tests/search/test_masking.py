@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,17 +20,21 @@ from hwtickets.training.optimizer import build_optimizer
 from hwtickets.training.schedules import LearningRate
 
 EVENTS = (2, 4)
+#: A weight whose first filter may lose everything.
+FADING = "blocks.1.branches.k3.project.weight"
 
 
 class _Sparsity(Hook):
-    """The share of zeros after every step, and right after every event."""
+    """The share of zeros after every step, and right after every event; whether one filter is all zeros."""
 
     def __init__(self) -> None:
+        self.faded: dict[int, bool] = {}
         self.after: dict[int, float] = {}
         self.at_event: dict[int, float] = {}
 
     def after_step(self, loop: TrainingLoop) -> None:
         self.after[loop.step + 1] = sparsity_of(loop.model)
+        self.faded[loop.step + 1] = not loop.model.get_parameter(FADING)[0].any()
 
     def on_trigger(self, loop: TrainingLoop, event: str) -> None:
         self.at_event[loop.step] = sparsity_of(loop.model)
@@ -47,13 +51,25 @@ class _Cut(Hook):
             self._masks.after_cut(loop.model)
 
 
+class _Fading(Hook):
+    """One filter's weights are the least of all when weights are pruned first."""
+
+    def on_trigger(self, loop: TrainingLoop, event: str) -> None:
+        if event == "prune" and loop.step == min(EVENTS):
+            loop.model.get_parameter(FADING).data[0] = 0.0
+
+
 Train = Callable[..., tuple[TrainingLoop, ProgressiveMasks, _Sparsity]]
 
 
 @pytest.fixture
 def train(tiny_model: Callable[..., Supernet], tiny_task: Task) -> Train:
     def run(
-        reactivation: str, steps: int, pattern: str = "unstructured", importance: str = "magnitude"
+        reactivation: str,
+        steps: int,
+        pattern: str = "unstructured",
+        importance: str = "magnitude",
+        others: Sequence[Hook] = (),
     ) -> tuple[TrainingLoop, ProgressiveMasks, _Sparsity]:
         model, seen = tiny_model(), _Sparsity()
         pruner = Pruner.of(pattern, importance, "global", 0.0)
@@ -64,7 +80,7 @@ def train(tiny_model: Callable[..., Supernet], tiny_task: Task) -> Train:
             tiny_task,
             build_optimizer(model, 5e-4),
             LearningRate(0.1, 10),
-            [_Cut(masks), masks, seen],
+            [_Cut(masks), *others, masks, seen],
             steps,
             triggers={"prune": lambda step: step in EVENTS, "shrink": lambda step: step == 3},
         )
@@ -91,7 +107,7 @@ def test_reactivated_weights_begin_again_from_zero_until_the_last_event(
 ) -> None:
     _, masks, seen = train("after-prune", 3)
     assert seen.at_event[2] == pytest.approx(0.3, abs=0.01), "they were set to zero"
-    assert seen.after[3] < 0.05 and not masks.masks, "and are free in the next step"
+    assert seen.after[3] < 0.05, "and are free in the next step"
     _, masks, seen = train("after-prune", 6)
     assert seen.at_event[4] == seen.after[5] == seen.after[6] == pytest.approx(0.6, abs=0.01)
     assert masks.masks, "after the last event they stay"
@@ -107,6 +123,14 @@ def test_weights_reactivated_at_a_shrink_are_masked_until_it(train: Train) -> No
     assert seen.after[5] == seen.after[6] == seen.at_event[4] == pytest.approx(0.6, abs=0.01)
     masks.after_cut(train("none", 1)[0].model)
     assert masks.masks, "after the last event no shrink opens them"
+
+
+@pytest.mark.parametrize("reactivation", ["at-shrink", "after-prune"])
+def test_a_filter_that_lost_all_its_weights_gets_none_back(train: Train, reactivation: str) -> None:
+    _, _, seen = train(reactivation, 6, others=[_Fading()])
+    assert [step for step, faded in seen.faded.items() if faded] == [3, 4, 5, 6]
+    assert seen.after[4] < 0.05, "the others are whole again before step 4 is over"
+    assert seen.after[6] == pytest.approx(0.6, abs=0.01)
 
 
 def test_masks_without_reactivation_lie_within_one_another(train: Train) -> None:

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from hwtickets.sparsity.mask import apply_masks, magnitude_masks, maskable_weights, sparsity_of
+from hwtickets.sparsity.mask import (
+    apply_masks,
+    empty_filters,
+    magnitude_masks,
+    maskable_weights,
+    sparsity_of,
+)
 from hwtickets.supernets import Supernet
 
 
@@ -66,3 +72,17 @@ def test_masks_set_weights_to_zero(tiny_model: Callable[..., Supernet]) -> None:
 
 def test_no_sparsity_removes_nothing(tiny_model: Callable[..., Supernet]) -> None:
     assert all(bool(mask.all()) for mask in magnitude_masks(tiny_model(), 0.0, 0.05).values())
+
+
+@given(sparsity=st.floats(0, 0.99))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_of_masks_that_open_the_empty_filters_stay(
+    tiny_model: Callable[..., Supernet], sparsity: float
+) -> None:
+    masks = magnitude_masks(tiny_model(), sparsity, layer_floor=0.0)
+    closed = empty_filters(masks)
+    for name, mask in masks.items():
+        empty = ~mask.flatten(1).any(1)
+        assert (name in closed) == bool(empty.any()), name
+        if name in closed:
+            assert not closed[name][empty].any() and closed[name][~empty].all(), name
