@@ -15,6 +15,7 @@ HWTICKETS_AGENT_ROOT (default /) is where /proc, /sys and /etc are looked for.
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -33,7 +34,7 @@ from hwt_facts import facts
 from hwt_files import read_bytes, sized, texts, write_bytes
 from hwt_lock import HARD_EXIT_S, Lock
 from hwt_onnxruntime import OnnxRuntime
-from hwt_power import power_rails, sampled
+from hwt_power import METERS, sampled
 from hwt_refused import Refused, first_line, system_failure
 from hwt_timing import time_interleaved
 from hwt_trtexec import run_trtexec
@@ -174,18 +175,22 @@ class Agent:
         runner.feed(unpacked(request["inputs"]))
         return {"outputs": [packed(*output) for output in runner.outputs()]}
 
+    def do_rails(self, request):
+        """Names of the rails that a sensor shows."""
+        with contextlib.closing(METERS[request["sensor"]]()) as meter:
+            return {"rails": list(meter.labels)}
+
     def do_power(self, request):
         """Samples of every power rail, idle and while a model runs: [seconds, milliwatts of every rail]."""
-        rails = power_rails()
-        if not rails:
-            raise Refused("unavailable", "no power sensor was found (looked for INA3221 in sysfs)")
-        runner = self._runner(request["model"], request["spec"])
-        runner.feed(unpacked(request["inputs"]))
-        runner.once()
-        idle, _ = sampled(rails, request["seconds"] / 2, request["interval_s"], lambda: time.sleep(0.01))
-        busy, runs = sampled(rails, request["seconds"], request["interval_s"], runner.once)
+        interval_s = request["interval_s"]
+        with contextlib.closing(METERS[request["sensor"]]()) as meter:
+            runner = self._runner(request["model"], request["spec"])
+            runner.feed(unpacked(request["inputs"]))
+            runner.once()
+            idle, _ = sampled(meter, request["seconds"] / 2, interval_s, lambda: time.sleep(0.01))
+            busy, runs = sampled(meter, request["seconds"], interval_s, runner.once)
         self._measured = True
-        return {"rails": [label for label, _ in rails], "idle": idle, "busy": busy, "runs": runs}
+        return {"rails": list(meter.labels), "idle": idle, "busy": busy, "runs": runs}
 
     def do_cold(self, request):
         """A network's first run: loading it, the first inference, and the most memory meanwhile."""

@@ -48,7 +48,7 @@ def build(model, settings, timing_cache):
     trt, here = tensorrt(), gpu()
     log = logger(trt)
     builder = made(trt, log, here)
-    strongly, network = empty_network(trt, builder)
+    strongly, network = empty_network(trt, builder, settings.get("dla", False))
     parse(trt, log, network, model)
     config = builder.create_builder_config()
     record = {
@@ -60,7 +60,7 @@ def build(model, settings, timing_cache):
         "workspace_mb": workspace(trt, config, settings),
         "targets": [] if here else targets(trt, config),
         "dla": dla(trt, builder, config, network, settings),
-        "batches": batches(builder, config, network),
+        "batches": batches(builder, config, network, settings.get("dla", False)),
         "network_layers": network.num_layers,
     }
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
@@ -105,13 +105,14 @@ def made(trt, log, here):
     return builder
 
 
-def empty_network(trt, builder):
+def empty_network(trt, builder, dla=False):
     """Whether it is strongly typed, and a network.
 
     In a strongly typed network the precision is the graph's own; without it, a precision is only allowed.
+    For the accelerator 10 wants precisions allowed, as its trtexec does by itself; 11 has strong types only.
     """
     kinds = trt.NetworkDefinitionCreationFlag
-    strongly = hasattr(kinds, "STRONGLY_TYPED")
+    strongly = hasattr(kinds, "STRONGLY_TYPED") and not (dla and hasattr(trt.BuilderFlag, "FP16"))
     flag = kinds.STRONGLY_TYPED if strongly else getattr(kinds, "EXPLICIT_BATCH", None)
     return strongly, builder.create_network(0 if flag is None else 1 << int(flag))
 
@@ -194,12 +195,14 @@ def dla(trt, builder, config, network, settings):
     return {"layers": len(layers) - len(fallback), "fallback": fallback}
 
 
-def batches(builder, config, network):
+def batches(builder, config, network, dla=False):
     """Says which batches will come, where the network leaves that open; None where it does not."""
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     free = [tensor for tensor in inputs if -1 in tuple(tensor.shape)]
     if not free:
         return None
+    if dla:
+        raise Refused("model", "a DLA needs a fixed batch", "export without --dynamic-batch")
     profile = builder.create_optimization_profile()
     for tensor in free:
         rest = tuple(tensor.shape)[1:]

@@ -84,8 +84,8 @@ class Cache:
                 os.unlink(path)
         free = shutil.disk_usage(self.folder).free
         if used + size > self.limit_bytes or size > free:
-            text = "no space for {:.1f} MB in {} ({:.1f} MB free, {:.0f} MB allowed)"
-            numbers = (size / 1e6, self.folder, free / 1e6, self.limit_bytes / 1e6)
+            text = "no space for {:g} MB in {} ({:g} MB free, {:.0f} MB allowed)"
+            numbers = (round(size / 1e6, 2), self.folder, round(free / 1e6, 2), self.limit_bytes / 1e6)
             raise Refused("space", text.format(*numbers), "free some space on the board")
 
     def _finish(self, part, path, sha256, size):

@@ -12,6 +12,14 @@ CLOCK_FILES = (
     "/sys/class/devfreq/*/min_freq",
     "/sys/class/devfreq/*/max_freq",
 )
+#: They grow when heat slowed the processor down, and on a Jetson Orin or Thor when its supply did: low
+#: voltage or too much current ("System throttled due to over-current").
+COUNTERS = (
+    "/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count",
+    "/sys/class/hwmon/hwmon*/oc[0-9]_event_cnt",
+)
+#: Where a Raspberry Pi's firmware tells; from the 5 on, "soc" carries its address.
+FIRMWARE = "/sys/devices/platform/soc*/soc*:firmware/get_throttled"
 
 
 def throttling():
@@ -21,8 +29,6 @@ def throttling():
         name = read_text(path)
         if re.search(r"throttle|alert", name or "") and read_number(path[: -len("type")] + "cur_state"):
             active.append(name)
-    # A Raspberry Pi's firmware: under-voltage, capped, throttled, too warm.
-    flags = read_text("/sys/devices/platform/soc/soc:firmware/get_throttled")
-    if flags and int(flags, 16) & 0xF:
-        active.append("firmware " + flags)
-    return active, texts(["/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count"])
+    # Bits of now: under-voltage, capped, throttled, too warm. The higher ones are of the past.
+    active += ["firmware " + flags for flags in texts([FIRMWARE]).values() if int(flags or "0", 16) & 0xF]
+    return active, texts(COUNTERS)

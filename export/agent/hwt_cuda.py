@@ -7,15 +7,16 @@ import glob
 from hwt_refused import Refused
 
 _MAJOR, _MINOR = 75, 76
+_RELAXED = 2
 
 
 class Cuda:
-    """A stream, two events, and the memory that was asked for; freed with this object."""
+    """A stream, two events, a graph and the memory that was asked for; freed with this object."""
 
     def __init__(self):
-        self._library = cuda_library()
-        self._held, self.stream = [], ctypes.c_void_p()
+        self._held, self._graph, self.stream = [], ctypes.c_void_p(), ctypes.c_void_p()
         self._begin, self._end = ctypes.c_void_p(), ctypes.c_void_p()
+        self._library = cuda_library()
         self._call("cudaStreamCreate", ctypes.byref(self.stream))
         for event in (self._begin, self._end):
             self._call("cudaEventCreate", ctypes.byref(event))
@@ -26,6 +27,14 @@ class Cuda:
         self._call("cudaMalloc", ctypes.byref(pointer), ctypes.c_size_t(max(1, size)))
         self._held.append(pointer)
         return pointer
+
+    def free(self):
+        """Gives back all memory, and the graph that works on it."""
+        if self._graph:
+            self._library.cudaGraphExecDestroy(self._graph)
+            self._graph = ctypes.c_void_p()
+        while self._held:
+            self._library.cudaFree(self._held.pop())
 
     def upload(self, pointer, data):
         """Copies bytes to the GPU."""
@@ -53,21 +62,30 @@ class Cuda:
 
     def captured(self, launch):
         """A function that replays the launch as a CUDA graph, or None where that cannot be."""
-        graph, ready = ctypes.c_void_p(), ctypes.c_void_p()
+        graph = ctypes.c_void_p()
         try:
-            self._call("cudaStreamBeginCapture", self.stream, 2)
+            self._call("cudaStreamBeginCapture", self.stream, _RELAXED)
             launch()
             self._call("cudaStreamEndCapture", self.stream, ctypes.byref(graph))
-            self._call("cudaGraphInstantiateWithFlags", ctypes.byref(ready), graph, ctypes.c_ulonglong(0))
+            self._call(
+                "cudaGraphInstantiateWithFlags", ctypes.byref(self._graph), graph, ctypes.c_ulonglong(0)
+            )
         except (Refused, AttributeError):
             # Whatever was recorded so far is dropped, and the stream works as before.
             self._library.cudaStreamEndCapture(self.stream, ctypes.byref(graph))
             return None
-        return lambda: self._call("cudaGraphLaunch", ready, self.stream)
+        finally:
+            if graph:
+                self._library.cudaGraphDestroy(graph)
+        return lambda: self._call("cudaGraphLaunch", self._graph, self.stream)
 
     def __del__(self):
-        for pointer in self._held:
-            self._library.cudaFree(pointer)
+        self.free()
+        for event in (self._begin, self._end):
+            if event:
+                self._library.cudaEventDestroy(event)
+        if self.stream:
+            self._library.cudaStreamDestroy(self.stream)
 
     def _call(self, name, *arguments):
         code = getattr(self._library, name)(*arguments)

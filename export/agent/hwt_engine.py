@@ -33,7 +33,7 @@ class Engine:
         modes = {name: self._engine.get_tensor_mode(name) for name in names}
         self._in = [name for name in names if modes[name] == self._trt.TensorIOMode.INPUT]
         self._out = [name for name in names if name not in self._in]
-        self._memory = {}
+        self._memory, self._shapes = {}, None
         self._launch = None
 
     def layers(self):
@@ -42,20 +42,18 @@ class Engine:
         return inspector.get_engine_information(self._trt.LayerInformationFormat.JSON)
 
     def feed(self, inputs):
-        """Puts the inputs on the GPU and records the network as a CUDA graph."""
+        """Puts the inputs on the GPU; those of new shapes get new memory and a new CUDA graph."""
         for name in self._in:
-            dtype, shape, data = inputs[name]
-            self._check(name, dtype)
-            self._context.set_input_shape(name, tuple(shape))
-            self._place(name, len(data))
-            self._cuda.upload(self._memory[name], data)
-        for name in self._out:
-            self._check(name, "float32")
-            self._place(name, 4 * product(self._context.get_tensor_shape(name)))
-        self._enqueue()
-        self._cuda.synchronize()
-        self._launch = self._cuda.captured(self._enqueue) or self._enqueue
-        self.record["cuda_graph"] = self._launch is not self._enqueue
+            self._check(name, inputs[name][0])
+        shapes = {name: tuple(inputs[name][1]) for name in self._in}
+        known = shapes == self._shapes
+        if not known:
+            self._place(shapes)
+        for name in self._in:
+            self._cuda.upload(self._memory[name], inputs[name][2])
+        if not known:
+            self._capture()
+        self._shapes = shapes
 
     def once(self):
         """Runs the network."""
@@ -101,9 +99,24 @@ class Engine:
         if not self._context.execute_async_v3(self._cuda.stream.value):
             raise Refused("failed", "TensorRT could not run the network")
 
-    def _place(self, name, size):
-        self._memory[name] = self._cuda.allocate(size)
-        self._context.set_tensor_address(name, self._memory[name].value)
+    def _capture(self):
+        self._enqueue()
+        self._cuda.synchronize()
+        graph = self._cuda.captured(self._enqueue)
+        self._launch = graph or self._enqueue
+        self.record["cuda_graph"] = graph is not None
+
+    def _place(self, shapes):
+        self._shapes = None
+        self._cuda.free()
+        for name, shape in shapes.items():
+            self._context.set_input_shape(name, shape)
+        for name in self._out:
+            self._check(name, "float32")
+        for name in (*self._in, *self._out):
+            size = 4 * product(self._context.get_tensor_shape(name))
+            self._memory[name] = self._cuda.allocate(size)
+            self._context.set_tensor_address(name, self._memory[name].value)
 
     def _check(self, name, dtype):
         kind = self._engine.get_tensor_dtype(name)

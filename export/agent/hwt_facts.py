@@ -96,7 +96,9 @@ def package_version(name):
 
 def power_mode():
     """What a Jetson says of its power mode, or None."""
+    # A shell without a login may lack the administrator's programs on its PATH.
+    program = shutil.which("nvpmodel") or "/usr/sbin/nvpmodel"
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(["nvpmodel", "-q"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+        done = subprocess.run([program, "-q"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
         return done.stdout.decode("utf-8", "replace")
     return None

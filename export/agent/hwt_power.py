@@ -1,10 +1,19 @@
 """Power of the board's rails."""
 
 import os
+import re
+import shutil
+import subprocess
 import threading
 import time
 
 from hwt_files import found_in, read_number, read_text
+from hwt_refused import Refused
+
+INTERVAL_MS = 100
+PATIENCE_S = 5
+#: "VDD_IN 4600mW/4500mW", on JetPack 4 "POM_5V_IN 1600/1550": now and on average.
+RAIL = re.compile(r"(?<!\S)([A-Z]\w*) (\d+)(?:mW)?/\d+(?:mW)?(?!\S)", re.ASCII)
 
 
 def power_rails():
@@ -15,24 +24,76 @@ def power_rails():
         paths = tuple(
             os.path.join(os.path.dirname(path), kind + channel + "_input") for kind in ("in", "curr")
         )
-        if label and None not in map(read_number, paths):
+        # Channels that lead nowhere are called NC (not connected).
+        if label not in (None, "", "NC") and None not in map(read_number, paths):
             rails.append((label, paths))
     return rails
 
 
-def milliwatts(paths):
-    """Power of a rail now, or None where the sensor does not answer this time."""
-    values = [read_number(path) for path in paths]
-    return None if None in values else values[0] * values[1] / 1000
+class Ina3221:
+    """The power monitors in sysfs."""
+
+    def __init__(self):
+        rails = power_rails()
+        if not rails:
+            raise Refused("unavailable", "no power sensor was found (looked for INA3221 in sysfs)")
+        self.labels = tuple(label for label, _ in rails)
+        self._paths = tuple(paths for _, paths in rails)
+
+    def milliwatts(self):
+        """Power of every rail now; None where the sensor does not answer this time."""
+        values = [tuple(map(read_number, paths)) for paths in self._paths]
+        return [None if None in pair else pair[0] * pair[1] / 1000 for pair in values]
+
+    def close(self):
+        """Nothing is held."""
 
 
-def sampled(rails, seconds, interval_s, work):
+class Tegrastats:
+    """NVIDIA's program, which prints the power of rails that sysfs does not show."""
+
+    def __init__(self):
+        program = shutil.which("tegrastats")
+        if program is None:
+            raise Refused("unavailable", "there is no program tegrastats")
+        command = [program, "--interval", str(INTERVAL_MS)]
+        quiet = subprocess.DEVNULL
+        self._process = subprocess.Popen(command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet)
+        self._latest = {}
+        threading.Thread(target=self._read, daemon=True).start()
+        end_s = time.monotonic() + PATIENCE_S
+        while not self._latest and time.monotonic() < end_s and self._process.poll() is None:
+            time.sleep(0.01)
+        if not self._latest:
+            self.close()
+            raise Refused("unavailable", "tegrastats prints no power")
+        self.labels = tuple(self._latest)
+
+    def milliwatts(self):
+        """Power of every rail as it was printed last."""
+        return [self._latest.get(label) for label in self.labels]
+
+    def close(self):
+        """Ends the program."""
+        self._process.kill()
+        self._process.wait()
+
+    def _read(self):
+        for line in self._process.stdout:
+            found = {name: int(now) for name, now in RAIL.findall(line.decode("utf-8", "replace"))}
+            self._latest = found or self._latest
+
+
+METERS = {"INA3221": Ina3221, "tegrastats": Tegrastats}
+
+
+def sampled(meter, seconds, interval_s, work):
     """[[seconds, milliwatts of every rail], ...] while `work` is repeated, and how often it was."""
     samples, done, begin_s = [], threading.Event(), time.monotonic()
 
     def sample():
         while not done.wait(interval_s):
-            samples.append([round(time.monotonic() - begin_s, 4), *(milliwatts(paths) for _, paths in rails)])
+            samples.append([round(time.monotonic() - begin_s, 4), *meter.milliwatts()])
 
     thread = threading.Thread(target=sample, daemon=True)
     thread.start()

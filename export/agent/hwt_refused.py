@@ -21,4 +21,7 @@ def system_failure(error):
     reason = "{}: {}".format(error.strerror or first_line(error), error.filename or "")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ("space", "no space left ({})".format(reason.rstrip(": ")), "free some space on the board")
-    return ("failed", reason.rstrip(": "), "")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        hint = "make it writable for you, or name another folder there: HWTICKETS_AGENT_CACHE"
+        return ("failed", "cannot write ({})".format(reason.rstrip(": ")), hint)
+    return ("failed", reason.rstrip(": "), "look at dmesg on the board")

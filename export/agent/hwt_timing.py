@@ -37,9 +37,9 @@ def time_interleaved(runners, runs, warmup, seconds):
             samples[name] += found[name]
     if discarded > MOST_THROTTLED_SHARE * turns:
         text = "the board throttled in {} of {} turns ({})".format(
-            discarded, turns, ", ".join(after[0]) or "heat"
+            discarded, turns, ", ".join(after[0]) or "heat or supply"
         )
-        raise Refused("throttled", text, "cool it, or choose a lower power mode")
+        raise Refused("throttled", text, "cool it, check its supply, or choose a lower power mode")
     clock = next(iter(runners.values())).clock
     return {"samples_ms": samples, "discarded": discarded * BURST, "clock": clock}
 

@@ -10,9 +10,9 @@ import subprocess
 import tempfile
 import time
 
-from hwt_clocks import throttling
+from hwt_clocks import CLOCK_FILES, throttling
 from hwt_cuda import gpu
-from hwt_files import read_bytes, sized, write_bytes
+from hwt_files import read_bytes, sized, texts, write_bytes
 from hwt_refused import Refused
 
 
@@ -32,25 +32,39 @@ def run_trtexec(cache, request):
     if program is None:
         raise Refused("runtime", "trtexec was not found", "install TensorRT, or put it on the PATH")
     paths = {"{" + name + "}": cache.get(sha256) for name, sha256 in request["files"].items()}
-    paths["{timing_cache}"] = cache.path("timing.cache")
+    # Another version cannot read it, and its trtexec may end over that.
+    paths["{timing_cache}"] = cache.path(
+        "trtexec-{}.cache".format(re.sub(r"\W", "", request.get("version", "")))
+    )
     plan = cache.plan(request["plan"]) if "plan" in request else ""
     making = request.get("makes_plan", False)
     if making and os.path.exists(plan) and os.path.exists(plan + ".json"):
         return json.loads(read_bytes(plan + ".json").decode("utf-8"))
     paths["{plan}"] = plan + ".part" if making else plan
-    before, begin_s = throttling(), time.monotonic()
-    with tempfile.TemporaryDirectory(dir=cache.folder) as folder:
-        arguments = [filled(argument, paths, folder) for argument in request["arguments"]]
-        code, printed = finished([program, *arguments], request["program_limit_s"], folder)
-        files = texts_in(folder)
+    before, clocks, begin_s = throttling(), texts(CLOCK_FILES), time.monotonic()
+    try:
+        answer = executed(program, request, paths, cache.folder)
+        if making and answer["code"] == 0:
+            answer.update(seconds=round(time.monotonic() - begin_s, 3), gpu=gpu(), **sized(plan + ".part"))
+            os.replace(plan + ".part", plan)
+            write_bytes(plan + ".json", json.dumps(answer).encode("utf-8"))
+    finally:
+        # What a full disk cut off is of no use, and in the way.
+        if making and os.path.exists(plan + ".part"):
+            os.unlink(plan + ".part")
+    if making:
+        return answer
     after = throttling()
     throttled = before != after or bool(after[0])
-    answer = {"code": code, "printed": printed, "files": files, "throttled": throttled}
-    if making and code == 0:
-        answer.update(seconds=round(time.monotonic() - begin_s, 3), gpu=gpu(), **sized(plan + ".part"))
-        os.replace(plan + ".part", plan)
-        write_bytes(plan + ".json", json.dumps(answer).encode("utf-8"))
-    return answer
+    return {**answer, "throttled": throttled, "clocks": [clocks, texts(CLOCK_FILES)]}
+
+
+def executed(program, request, paths, folder):
+    """One run in a new folder below another: its exit code, what it printed and wrote."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        arguments = [filled(argument, paths, place) for argument in request["arguments"]]
+        code, printed = finished([program, *arguments], request["program_limit_s"], place)
+        return {"code": code, "printed": printed, "files": texts_in(place)}
 
 
 def filled(argument, paths, folder):

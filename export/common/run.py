@@ -2,6 +2,7 @@
 """Runs the network in this folder on images, on its samples to check it, or to time it; see README.md."""
 
 import argparse
+import hashlib
 import importlib
 import json
 import sys
@@ -17,6 +18,9 @@ from network import Network
 FOLDER = Path(__file__).resolve().parent
 WARMUP_RUNS = 20
 WRONG_NUMBERS = 5
+#: What model.json must say.
+NEEDED = ("task", "classes", "preprocessing", "input", "output", "precision", "tolerance", "onnx_sha256")
+AGAIN = "copy the bundle again"
 
 
 def main():
@@ -25,6 +29,7 @@ def main():
         description = read_description()
         task = task_of(description)
         options = arguments(task)
+        require_own_network(description)
         network = Network(FOLDER, description, options.threads)
         if options.verb == "predict":
             return task.predict(network, description, options)
@@ -35,17 +40,32 @@ def main():
 
 def fail(reason, code=1):
     """Prints one line; returns the exit code."""
+    if isinstance(reason, OSError) and reason.strerror:
+        reason = f"{reason.filename}: {reason.strerror}"
     print("error: {}".format(" ".join(str(reason).split())), file=sys.stderr)
     return code
 
 
 def read_description():
     """What model.json says of the network."""
+    path = FOLDER / "model.json"
     try:
-        description = json.loads((FOLDER / "model.json").read_text(encoding="utf-8"))
-        return {**description, "task": str(description["task"])}
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError("{} is damaged: {}".format(FOLDER / "model.json", error)) from None
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); {AGAIN}") from None
+    lacking = [name for name in NEEDED if not isinstance(description, dict) or name not in description]
+    if lacking:
+        raise ValueError("{} is damaged (it lacks {}); {}".format(path, ", ".join(lacking), AGAIN))
+    return {**description, "task": str(description["task"])}
+
+
+def require_own_network(description):
+    """Refuses a model.onnx that is not there, damaged, or another network's."""
+    path = FOLDER / "model.onnx"
+    if not path.is_file():
+        raise ValueError(f"there is no {path}; where the bundle is packed: python unpack.py")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != description["onnx_sha256"]:
+        raise ValueError(f"{path} is damaged, or not the network of model.json; {AGAIN}")
 
 
 def task_of(description):
@@ -85,14 +105,21 @@ def positive(text):
     return value
 
 
-def sample(name):
-    """One of the arrays that came with the network, (images, ...)."""
-    return np.load(str(FOLDER / "samples" / (name + ".npy")), allow_pickle=False)
+def sample(name, tensor):
+    """One of the arrays that came with the network, (images, ...); `tensor` is what model.json says of it."""
+    path = FOLDER / "samples" / (name + ".npy")
+    try:
+        values = np.load(str(path), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); {AGAIN}") from None
+    if list(values.shape[1:]) != tensor["shape"][1:]:
+        raise ValueError("{} has the shape {}, not {}; {}".format(path, values.shape, tensor["shape"], AGAIN))
+    return values
 
 
 def check(network, description, options):
     """Compares the outputs for the samples with those of PyTorch; the exit code is 5 if they differ."""
-    inputs, expected = sample("inputs"), sample("expected")
+    inputs, expected = sample("inputs", description["input"]), sample("expected", description["output"])
     outputs = np.concatenate([network.run(one[np.newaxis]) for one in inputs])
     if options.output:
         np.save(str(options.output), outputs)
@@ -121,7 +148,7 @@ def decisions(outputs, task):
 
 def benchmark(network, description, options):
     """Times the first sample; prints the percentiles in ms."""
-    values = sample("inputs")[:1]
+    values = sample("inputs", description["input"])[:1]
     begin_ns = time.perf_counter_ns()
     network.run(values)
     first_ms = (time.perf_counter_ns() - begin_ns) / 1e6

@@ -27,8 +27,6 @@ class Network:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = ERRORS_ONLY
         path = folder / "model.onnx"
-        if not path.is_file():
-            raise OSError(f"there is no {path}; where the bundle is packed: python unpack.py")
         try:
             self.session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]

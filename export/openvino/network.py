@@ -21,8 +21,6 @@ class Network:
 
     def __init__(self, folder, description, threads):
         path = folder / "model.onnx"
-        if not path.is_file():
-            raise OSError(f"there is no {path}; where the bundle is packed: python unpack.py")
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,

@@ -28,7 +28,7 @@ class Network:
             self.runtime = named(tensorrt())
             if gpu() is None:
                 raise Refused("runtime", "no GPU answers here", "look whether its driver runs: nvidia-smi")
-            self._engine = Resident(*engine_of(folder, description))
+            self._engine = Engine(*engine_of(folder, description))
         except Refused as refused:
             raise ValueError(in_words(refused)) from None
         #: The time of this thread is not that of the GPU.
@@ -37,33 +37,16 @@ class Network:
     def run(self, values):
         """The output, (1, ...), for one input, float32 (1, ...); both are copied between memories."""
         try:
-            self._engine.place(
-                {self._name: ("float32", values.shape, np.ascontiguousarray(values).tobytes())}
-            )
+            self._engine.feed({self._name: ("float32", values.shape, np.ascontiguousarray(values).tobytes())})
             _, shape, data = self._engine.outputs()[0]
         except Refused as refused:
             raise ValueError(in_words(refused)) from None
         return np.frombuffer(data, dtype=np.float32).reshape(shape)
 
 
-class Resident(Engine):
-    """An engine that keeps its memory and its CUDA graph over inputs of one shape."""
-
-    def place(self, inputs):
-        """Puts the inputs on the GPU."""
-        if not self._memory:
-            self.feed(inputs)
-            return
-        for name, (_, _, data) in inputs.items():
-            self._cuda.upload(self._memory[name], data)
-
-
 def engine_of(folder, description):
     """The engine for this model, this TensorRT and this GPU, and its record; built if it is not there."""
-    path = folder / "model.onnx"
-    if not path.is_file():
-        raise OSError(f"there is no {path}; where the bundle is packed: python unpack.py")
-    model, trt = path.read_bytes(), tensorrt()
+    model, trt = (folder / "model.onnx").read_bytes(), tensorrt()
     key = {"onnx_sha256": hashlib.sha256(model).hexdigest(), "runtime": named(trt), "gpu": gpu()}
     if (folder / ENGINE).is_file() and (folder / RECORD).is_file():
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))

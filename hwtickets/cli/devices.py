@@ -1,4 +1,4 @@
-"""`hwtickets devices`: which devices there are, what they are, and whether they are fit to measure on."""
+"""`hwtickets devices`: which devices there are, what they are, whether they are fit; adding and removing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hwtickets.devices import DeviceProfile
 
 app = typer.Typer(
-    help="List, show and check devices.",
+    help="List, show, add, check and remove devices.",
     epilog="Example: hwtickets devices check cpu",
 )
 
@@ -84,10 +84,27 @@ def add(
     if as_json:
         print_json(added)
         return
-    print_fields({**plain(added.profile), "written to": str(added.path)})
+    print_fields({**_facts(added.profile), "written to": str(added.path)})
+    if added.replaced:
+        print(f"replaced: the {name} of before ({added.replaced})")
     if added.unreached:
         print(f"not asked: {added.unreached}")
     print(f"next: hwtickets devices check {name}")
+
+
+@app.command("remove", epilog="Example: hwtickets devices remove orin")
+def remove(name: _Name, as_json: options.Json = False) -> None:
+    """Forget a device that was added; its latency tables stay."""
+    with interruptible():
+        from hwtickets.devices.remove import remove_device
+
+        removed = remove_device(name)
+    if as_json:
+        print_json(removed)
+        return
+    print(f"removed: {removed.path}")
+    for folder in removed.tables:
+        print(f"its tables stay: {folder}")
 
 
 @app.command("check", epilog="Example: hwtickets devices check cpu")

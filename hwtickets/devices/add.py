@@ -8,14 +8,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hwtickets.devices.hardware import board_hardware
+from hwtickets.devices.hardware import ASKED, board_hardware
 from hwtickets.devices.here import devices_here
 from hwtickets.devices.profile import DeviceProfile
-from hwtickets.devices.registry import checked_name, save_profile
+from hwtickets.devices.registry import checked_name, load_profile, save_profile, user_device_names
 from hwtickets.devices.ssh.client import AgentClient
 from hwtickets.devices.ssh.destination import checked_destination
 from hwtickets.devices.ssh.facts import BoardFacts
-from hwtickets.errors import DeviceError, UsageError, unknown
+from hwtickets.errors import DeviceError, HwticketsError, UsageError, unknown
 
 #: Those that networks can be measured in, the preferred first, and the precisions that they are good for.
 _RUNTIMES = {"trtexec": ("fp32", "fp16"), "tensorrt": ("fp32", "fp16"), "onnxruntime": ("fp32",)}
@@ -35,11 +35,13 @@ class Added:
         profile: What it is.
         path: Where it is written.
         unreached: Why the board could not be asked; empty if it was.
+        replaced: Where the device of this name that was there before went; empty if there was none.
     """
 
     profile: DeviceProfile
     path: Path
     unreached: str
+    replaced: str = ""
 
 
 def add_device(
@@ -83,14 +85,16 @@ def add_device(
         threads=threads,
     )
     facts, unreached = _asked(profile)
-    runtime = runtime or _best_runtime(facts)
+    given, runtime = runtime, runtime or _best_runtime(facts)
+    hardware = board_hardware(facts.model, facts.power_rails) if facts else {"sources": {}}
+    hardware["sources"]["runtime"] = _runtime_source(given, runtime, facts)
     values = {
         "runtime": runtime,
         "precisions": tuple(precisions) or (_DLA_PRECISIONS if dla else _RUNTIMES[runtime]),
         "dla": dla,
         "description": f"{facts.model or facts.cpu} at {host}" if facts else profile.description,
         "alignment": _alignment(runtime, facts),
-        **(board_hardware(facts.model, facts.power_rails) if facts else {}),
+        **hardware,
     }
     if dla and values.get("dla_cores") == 0:
         raise UsageError(f"{facts.model if facts else name} has no DLA; add it without --dla")
@@ -98,7 +102,17 @@ def add_device(
         profile = DeviceProfile.model_validate({**profile.model_dump(), **values})
     except ValidationError as error:
         raise UsageError(f"device {name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-    return Added(profile, save_profile(profile), unreached)
+    replaced = _host_before(name)
+    return Added(profile, save_profile(profile), unreached, replaced)
+
+
+def _host_before(name: str) -> str:
+    if name not in user_device_names():
+        return ""
+    try:
+        return load_profile(name).host
+    except HwticketsError:
+        return "a damaged file"
 
 
 def _asked(profile: DeviceProfile) -> tuple[BoardFacts | None, str]:
@@ -114,6 +128,13 @@ def _asked(profile: DeviceProfile) -> tuple[BoardFacts | None, str]:
 def _best_runtime(facts: BoardFacts | None) -> str:
     found = facts.runtimes if facts else {}
     return next((runtime for runtime in _RUNTIMES if runtime in found), "onnxruntime")
+
+
+def _runtime_source(given: str | None, runtime: str, facts: BoardFacts | None) -> str:
+    if facts is not None and runtime not in facts.runtimes:
+        found = ", ".join(facts.runtimes) or "none"
+        return f"not on the board when it was added; found: {found}"
+    return "as given" if given else ASKED if facts else "the usual one; the board was not asked"
 
 
 def _alignment(runtime: str, facts: BoardFacts | None) -> int:

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hwtickets.devices.fingerprint import fingerprint
+from hwtickets.devices.pace import slowing_watch
 from hwtickets.devices.profile import DeviceProfile
 from hwtickets.devices.runtimes import lacking
-from hwtickets.errors import DeviceError
+from hwtickets.errors import DeviceError, unknown
 
 if TYPE_CHECKING:
     from hwtickets.runtimes.bench import Bench
+
+
+_PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 def open_bench(profile: DeviceProfile, precision: str = "fp32") -> Bench:
@@ -23,8 +27,11 @@ def open_bench(profile: DeviceProfile, precision: str = "fp32") -> Bench:
         precision: Of the networks that will be measured.
 
     Raises:
+        UsageError: No device has such a precision.
         DeviceError: There is no way to the device, or it cannot be measured.
     """
+    if precision not in _PRECISIONS:
+        raise unknown("precision", precision, profile.table_precisions)
     if not profile.measurable:
         raise DeviceError(
             f"device {profile.name} is only known from a table: nothing can be measured on it; add your"
@@ -66,6 +73,5 @@ def _local_bench(profile: DeviceProfile, precision: str) -> Bench:
 
     # An 8-bit graph is one in a runtime of any precision.
     opened_at = precision if precision in profile.precisions else profile.precisions[0]
-    return LocalBench(
-        fingerprint(profile, precision), local_runtime(profile.runtime, profile.threads, opened_at)
-    )
+    runtime = local_runtime(profile.runtime, profile.threads, opened_at)
+    return LocalBench(fingerprint(profile, precision), runtime, slowing_watch(runtime.gpu))

@@ -22,7 +22,7 @@ _MODULES: tuple[tuple[str, int | None, bool], ...] = (
     (r"raspberry[ -]?pi|rpi", 0, False),
 )
 _BY_NAME = "known of the module by its name"
-_ASKED = "asked of the board when it was added"
+ASKED = "asked of the board when it was added"
 
 
 def module_facts(model: str | None) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def board_hardware(model: str | None, power_rails: Sequence[str]) -> dict[str, A
         power_rails: Power sensors that it has.
     """
     facts = module_facts(model)
-    sources = {**facts["sources"], **dict.fromkeys(("runtime", "alignment", "sensors"), _ASKED)}
+    sources = {**facts["sources"], **dict.fromkeys(("alignment", "sensors"), ASKED)}
     return {**facts, "sensors": tuple(power_rails), "sources": sources}
 
 

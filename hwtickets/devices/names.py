@@ -59,9 +59,16 @@ def get_device(name: str, threads: int | None = None) -> DeviceProfile:
         shipped = _shipped()
         full_name = _aliases().get(name, name)
         if full_name not in shipped:
-            raise unknown("device", name, [*here, *own, *shipped, *_aliases()])
+            raise unknown("device", name, device_names())
         device = shipped[full_name]
     return device if threads is None else device.model_copy(update={"threads": threads})
+
+
+def device_names() -> list[str]:
+    """Every name that `get_device` takes; files are not read."""
+    from hwtickets.devices.registry import user_device_names
+
+    return [*devices_here(), *user_device_names(), *_shipped(), *_aliases()]
 
 
 def name_note(name: str, device: DeviceProfile) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +11,20 @@ from hwtickets.devices.ssh.facts import clocks_mhz
 
 _CLOCKS = (
     "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_*_freq",
-    "sys/class/devfreq/*/*_freq",
+    # The present one, the least and the most; not the one that is aimed at.
+    "sys/class/devfreq/*/[cm]*_freq",
 )
-_COUNTERS = "sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count"
+#: Of heat, and of the supply of a Jetson Orin or Thor (low voltage, too much current).
+_COUNTERS = (
+    "sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/core_throttle_count",
+    "sys/class/hwmon/hwmon*/oc[0-9]_event_cnt",
+)
 _COOLING = "sys/class/thermal/cooling_device*/type"
 _SLOWING = ("throttle", "alert")
+_POWER_CAP = "GPU power cap"
 #: Bits of NVML's "clocks event reasons" that mean less speed than asked for.
 _GPU_REASONS = {
-    0x4: "GPU power cap",
+    0x4: _POWER_CAP,
     0x8: "GPU hardware slowdown",
     0x20: "GPU software thermal slowdown",
     0x40: "GPU hardware thermal slowdown",
@@ -32,7 +38,7 @@ class Pace:
 
     Attributes:
         clocks_mhz: By unit ("cpu", "cpu most", "gpu", ...); empty where the system does not tell.
-        throttle_events: How often the processor throttled since it was started; None where nothing counts.
+        throttle_events: How often it throttled since it was started; None where nothing counts.
         slowed_by: What slows the machine down at this moment.
     """
 
@@ -49,16 +55,34 @@ def pace_now(gpu: bool = False, root: Path = Path("/")) -> Pace:
         root: Where /sys is looked for.
     """
     texts = {f"/{path.relative_to(root)}": _text(path) for pattern in _CLOCKS for path in root.glob(pattern)}
-    counters = [_text(path) for path in sorted(root.glob(_COUNTERS))]
-    counts = [int(text) for text in counters if text.isdigit()]
-    cooling = [
-        _text(path)
-        for path in sorted(root.glob(_COOLING))
-        if any(word in _text(path) for word in _SLOWING)
-        and _text(path.with_name("cur_state")) not in ("", "0")
-    ]
     clocks, reasons = _of_gpu() if gpu else ({}, ())
-    return Pace({**clocks_mhz(texts), **clocks}, sum(counts) if counts else None, (*cooling, *reasons))
+    return Pace({**clocks_mhz(texts), **clocks}, _events(_counters(root)), (*_cooling(root), *reasons))
+
+
+def slowing_watch(gpu: bool = False, root: Path = Path("/")) -> Callable[[], str] | None:
+    """Tells at every call what slowed this machine down since the call before; None where nothing tells.
+
+    A GPU's power cap does not count: it is how the GPU is set up, and networks run under it as well.
+
+    Args:
+        gpu: Whether its NVIDIA GPU is asked too.
+        root: Where /sys is looked for.
+    """
+    counters = _counters(root)
+    asks_gpu = gpu and bool(_of_gpu()[0])
+    if not counters and not asks_gpu:
+        return None
+    before = _events(counters)
+
+    def slowed_by() -> str:
+        nonlocal before
+        last, before = before, _events(counters)
+        reasons = [*_cooling(root), *(_of_gpu()[1] if asks_gpu else ())]
+        events = (before or 0) - (last or 0)
+        reasons += [f"{events} events of throttling"] if events else []
+        return ", ".join(reason for reason in reasons if reason != _POWER_CAP)
+
+    return slowed_by
 
 
 def throttled_between(before: Pace, after: Pace) -> str | None:
@@ -66,10 +90,30 @@ def throttled_between(before: Pace, after: Pace) -> str | None:
     reasons = list(dict.fromkeys((*before.slowed_by, *after.slowed_by)))
     counts = (before.throttle_events, after.throttle_events)
     events = None if None in counts else (counts[1] or 0) - (counts[0] or 0)
-    reasons += [f"{events} events of thermal throttling"] if events else []
+    reasons += [f"{events} events of throttling"] if events else []
     # NVML names its reasons, and tells when there are none; elsewhere only a counter does.
     known = events is not None or "gpu" in after.clocks_mhz
     return ", ".join(reasons) if reasons or known else None
+
+
+def _counters(root: Path) -> list[Path]:
+    return [path for pattern in _COUNTERS for path in root.glob(pattern)]
+
+
+def _events(counters: Iterable[Path]) -> int | None:
+    """How often it throttled, in all; None where nothing counts."""
+    counts = [int(text) for text in map(_text, counters) if text.isdigit()]
+    return sum(counts) if counts else None
+
+
+def _cooling(root: Path) -> tuple[str, ...]:
+    """What slows the machine down at this moment."""
+    return tuple(
+        _text(path)
+        for path in sorted(root.glob(_COOLING))
+        if any(word in _text(path) for word in _SLOWING)
+        and _text(path.with_name("cur_state")) not in ("", "0")
+    )
 
 
 def _of_gpu() -> tuple[dict[str, int], tuple[str, ...]]:

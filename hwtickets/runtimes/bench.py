@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hwtickets.power import EnergyPerRun, PowerMeter
     from hwtickets.runtimes.runtime import Runtime
 
+#: The clocks of an idle GPU need this long to rise.
+_GPU_WARMUP_S = 0.2
 #: A serialized ONNX model, or the file that holds one.
 Model = bytes | Path
 
@@ -91,13 +93,19 @@ class LocalBench:
     Args:
         fingerprint: Of this machine.
         runtime: What computes.
+        slowed_by: Tells what slowed this machine down, see `time_interleaved`; None where nothing tells.
     """
 
     boards = 1
 
-    def __init__(self, fingerprint: Mapping[str, str], runtime: Runtime) -> None:
+    def __init__(
+        self,
+        fingerprint: Mapping[str, str],
+        runtime: Runtime,
+        slowed_by: Callable[[], str] | None = None,
+    ) -> None:
         self.fingerprint = fingerprint
-        self._runtime = runtime
+        self._runtime, self._slowed_by = runtime, slowed_by
         self._meter: PowerMeter | None = None
 
     def time(
@@ -110,7 +118,8 @@ class LocalBench:
     ) -> dict[str, Timing]:
         """Times models side by side; see `time_interleaved` for the arguments."""
         sessions = {name: self._runtime.load(model) for name, model in models.items()}
-        return time_interleaved(sessions, inputs, runs, warmup, seconds)
+        warmup_s = _GPU_WARMUP_S if self._runtime.gpu else 0.0
+        return time_interleaved(sessions, inputs, runs, warmup, seconds, warmup_s, self._slowed_by)
 
     def node_times(self, model: Model, inputs: Mapping[str, Array], runs: int = 200) -> dict[str, NodeTime]:
         """Times of the operators that the runtime executes; see `Runtime.node_times`."""

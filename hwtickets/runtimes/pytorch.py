@@ -134,12 +134,12 @@ class GraphSession(TorchSession):
         # Libraries choose and set up their kernels in the first runs, which a capture must not see.
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
-        with computing(self._threads), torch.cuda.stream(aside):
+        with computing(self._threads), _explained(), torch.cuda.stream(aside):
             for _ in range(_WARMUP_RUNS):
                 self._module(*placed)
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with computing(self._threads), torch.cuda.graph(graph):
+        with computing(self._threads), _explained(), torch.cuda.graph(graph):
             outputs = self._module(*placed)
         return _Captured(graph, placed, outputs)
 

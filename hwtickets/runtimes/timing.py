@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwtickets.errors import DeviceError
 from hwtickets.runtimes.clocks import Timer
 from hwtickets.runtimes.onnxruntime import Array
 
@@ -19,6 +20,8 @@ from hwtickets.runtimes.onnxruntime import Array
 _BURST = 5
 _FEWEST_ROUNDS = 3
 _BOOTSTRAP_DRAWS = 1000
+#: Where more turns than this were slowed down, there is nothing left to trust.
+_MOST_SLOWED_SHARE = 0.5
 
 
 class Runnable(Protocol):
@@ -99,6 +102,8 @@ def time_interleaved(
     runs: int,
     warmup: int = 20,
     seconds: float | None = None,
+    warmup_s: float = 0.0,
+    slowed_by: Callable[[], str] | None = None,
 ) -> dict[str, Timing]:
     """Times networks side by side, so that changes of the machine's speed meet all of them alike.
 
@@ -113,23 +118,56 @@ def time_interleaved(
         runs: Timed runs of each network; rounded up to full turns.
         warmup: Untimed runs of each network before the first turn.
         seconds: Stop after about this long for all networks together, but not before three turns each.
+        warmup_s: Untimed runs go on until this time is over, too.
+        slowed_by: Tells what slowed the device down since it was asked last, "" for nothing; the turns in
+            which something did are discarded and counted.
 
     Returns:
         Timings by name; sample i of one network and sample i of another were taken close to one another.
+
+    Raises:
+        DeviceError: The device was slowed down in most of the turns.
     """
     timers = {name: session.timer(inputs) for name, session in sessions.items()}
     samples_ms: dict[str, list[float]] = {name: [] for name in sessions}
     begin_s = time.perf_counter()
-    for timer in timers.values():
-        for _ in range(warmup):
-            timer()
+    _warm_up(timers.values(), warmup, warmup_s)
+    asked = slowed_by or _nothing
+    asked()
+    turns, reasons = 0, []
     for turn in range(max(_FEWEST_ROUNDS, -(-runs // _BURST))):
         if seconds is not None and turn >= _FEWEST_ROUNDS and time.perf_counter() - begin_s > seconds:
             break
         names = list(sessions) if turn % 2 else list(reversed(list(sessions)))
+        found = {name: _burst(timers[name]) for name in names}
+        turns += 1
+        reason = asked()
+        if reason:
+            reasons.append(reason)
+            continue
         for name in names:
-            samples_ms[name] += _burst(timers[name])
-    return {name: Timing(samples_ms[name], session.clock) for name, session in sessions.items()}
+            samples_ms[name] += found[name]
+    if len(reasons) > _MOST_SLOWED_SHARE * turns:
+        raise DeviceError(
+            f"this machine throttled in {len(reasons)} of {turns} turns ({reasons[-1]}); cool it, check its"
+            " supply, or choose a lower power mode, and measure again"
+        )
+    discarded = len(reasons) * _BURST
+    return {name: Timing(samples_ms[name], one.clock, discarded) for name, one in sessions.items()}
+
+
+def _warm_up(timers: Collection[Timer], runs: int, least_s: float) -> None:
+    begin_s = time.perf_counter()
+    for timer in timers:
+        for _ in range(runs):
+            timer()
+    while time.perf_counter() - begin_s < least_s:
+        for timer in timers:
+            timer()
+
+
+def _nothing() -> str:
+    return ""
 
 
 def paired_ratio(one: Timing, other: Timing) -> tuple[float, float, float]:

@@ -80,7 +80,7 @@ def build_arguments(offered: Offered, settings: EngineSettings) -> list[str]:
         "--profilingVerbosity=detailed",
         "--exportLayerInfo={out:layers}",
         "--skipInference" if offered.has("skipInference") else "--buildOnly",
-        *_flags(offered, _precision_flags(offered, settings.precision)),
+        *_flags(offered, _precision_flags(offered, settings)),
         *_flags(offered, ["sparsity=enable"] if settings.sparse else []),
         *_flags(offered, [_DLA_CORE, "allowGPUFallback"] if settings.dla else []),
         *_flags(offered, pool),
@@ -149,9 +149,13 @@ def described(offered: Offered) -> str:
     )
 
 
-def strongly_typed(offered: Offered) -> bool:
-    """Whether networks take their precisions from the graph."""
-    return "stronglyTyped" in offered.options
+def strongly_typed(offered: Offered, dla: bool = False) -> bool:
+    """Whether networks take their precisions from the graph.
+
+    For the accelerator, trtexec 10 sets flags of precision by itself, which strongly typed networks refuse
+    (read in its source, 10.3 and 10.16); 11 has strong types only.
+    """
+    return "stronglyTyped" in offered.options and not (dla and "fp16" in offered.options)
 
 
 #: What a network that is not strongly typed is allowed besides fp32.
@@ -164,9 +168,10 @@ _FLAG_NAMES = {
 }
 
 
-def _precision_flags(offered: Offered, precision: str) -> list[str]:
-    if strongly_typed(offered):
+def _precision_flags(offered: Offered, settings: EngineSettings) -> list[str]:
+    if strongly_typed(offered, settings.dla):
         return ["stronglyTyped"]
+    precision = settings.precision
     if precision not in _PRECISION_FLAGS:
         version, known = plain_version(offered.version), ", ".join(_PRECISION_FLAGS)
         raise UsageError(f"TensorRT {version} has no {precision}; it has {known}")

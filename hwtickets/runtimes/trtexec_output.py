@@ -17,6 +17,21 @@ from hwtickets.runtimes.tensorrt_forms import refusal_in
 from hwtickets.runtimes.tensorrt_layers import by_first_node, engine_layers
 
 _MOST_NOTES = 60
+#: What TensorRT and the system print when the board is the cause, and what to do there.
+_OF_BOARD = (
+    (
+        re.compile(r"out ?of ?memory|std::bad_alloc|cudaErrorMemoryAllocation", re.IGNORECASE),
+        "close other programs on the board",
+    ),
+    (
+        re.compile(r"No space left|Saving engine to file failed", re.IGNORECASE),
+        "free some space on the board",
+    ),
+    (
+        re.compile(r"Cuda failure|CUDA error|CUDA initialization failure|CUDA driver version", re.IGNORECASE),
+        "its driver or GPU does not answer: look at dmesg on the board, and restart it",
+    ),
+)
 
 
 def sample_times_ms(text: str) -> list[float]:
@@ -79,10 +94,15 @@ def summary_ms(printed: str) -> dict[str, float]:
     return {name: float(value) for name, value in pairs}
 
 
-def failure(printed: str) -> str | None:
-    """Why trtexec failed, or None if it says that it passed."""
-    if "&&&& PASSED" in printed:
-        return None
+def step_on_board(code: int, printed: str) -> str | None:
+    """What to do on the board, where a run of trtexec failed because of it; None where it did not."""
+    if code < 0:
+        return f"signal {-code} ended it: look for a process killed for memory (dmesg on the board)"
+    return next((step for pattern, step in _OF_BOARD if pattern.search(printed)), None)
+
+
+def failure(printed: str) -> str:
+    """Why trtexec failed: the operator that it refuses, else its first error, else its last line."""
     refused = refusal_in(printed)
     if refused is not None:
         return refused

@@ -26,8 +26,11 @@ def test_a_board_that_is_reached_is_asked_what_it_is(tmp_path: Path) -> None:
     with Loopback(tmp_path / "ssh") as loopback:
         loopback.add("board")
         added = add_device("mine", "board", python=sys.executable)
+        lacking = add_device("lacking", "board", runtime="trtexec", python=sys.executable)
     assert added.unreached == ""
     assert added.profile.runtime == "onnxruntime"
+    assert added.profile.sources["runtime"] == "asked of the board when it was added"
+    assert lacking.profile.sources["runtime"].startswith("not on the board when it was added; found: ")
     assert added.profile.alignment == get_device("cpu").alignment
     assert added.profile.description.endswith(" at board")
     assert get_device("mine") == added.profile

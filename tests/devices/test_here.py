@@ -79,6 +79,8 @@ def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_a_precision_that_the_runtime_lacks_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown precision 'fp23'; did you mean 'fp32'"):
+        open_bench(get_device("cpu-pytorch"), "fp23")
     with pytest.raises(DeviceError, match="cpu-pytorch cannot be measured at bf16, only at fp32"):
         open_bench(get_device("cpu-pytorch"), "bf16")
 

@@ -17,7 +17,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _orin() -> DeviceProfile:
+def orin() -> DeviceProfile:
     return DeviceProfile(
         name="orin",
         description="a board",
@@ -29,14 +29,14 @@ def _orin() -> DeviceProfile:
 
 
 def test_a_profile_comes_back_as_it_was_written(home: Path) -> None:
-    path = save_profile(_orin())
+    path = save_profile(orin())
     assert path == home / "devices" / "orin.yaml"
-    assert load_profile("orin") == get_device("orin") == _orin()
+    assert load_profile("orin") == get_device("orin") == orin()
     assert user_device_names() == ["orin"]
 
 
 def test_the_users_devices_are_on_the_list_after_this_machine() -> None:
-    save_profile(_orin())
+    save_profile(orin())
     names = [device.name for device in list_devices()]
     assert names[: len(devices_here()) + 1] == [*devices_here(), "orin"]
 
@@ -59,7 +59,7 @@ def test_a_name_that_could_leave_the_folder_is_refused(name: str) -> None:
     ],
 )
 def test_a_damaged_file_is_named_with_what_is_wrong_in_it(text: str, reason: str) -> None:
-    path = save_profile(_orin())
+    path = save_profile(orin())
     path.write_text(text)
     with pytest.raises(HwticketsError, match=rf"orin\.yaml is damaged: .*{reason}|{reason}") as caught:
         load_profile("orin")
@@ -67,17 +67,17 @@ def test_a_damaged_file_is_named_with_what_is_wrong_in_it(text: str, reason: str
 
 
 def test_a_damaged_file_does_not_stand_in_the_way_of_other_devices() -> None:
-    save_profile(_orin()).write_text("{")
+    save_profile(orin()).write_text("{")
     assert get_device("cpu").name == "cpu"
 
 
 def test_the_file_holds_no_more_than_the_profile() -> None:
-    written = yaml.safe_load(save_profile(_orin()).read_text())
+    written = yaml.safe_load(save_profile(orin()).read_text())
     assert {"name", "password"} & set(written) == set()
 
 
 def test_patterns_that_a_device_runs_faster_are_written_as_they_are_called(home: Path) -> None:
-    path = save_profile(_orin())
+    path = save_profile(orin())
     text = path.read_text().replace("sparse_patterns: []", "sparse_patterns: [2:4, block-1x16]")
     path.write_text(text)
     assert get_device("orin").sparse_patterns == ("2:4", "block-1x16")

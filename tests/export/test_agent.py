@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,10 +29,10 @@ OF_THE_BOARD = {"numpy"}
 class Talk:
     """One agent and its lines."""
 
-    def __init__(self, cache: Path, **environment: str) -> None:
+    def __init__(self, cache: Path, python: str = sys.executable, **environment: str) -> None:
         variables = {**os.environ, "HWTICKETS_AGENT_CACHE": str(cache), **environment}
         self.process = subprocess.Popen(
-            [sys.executable, "-u", str(AGENT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables
+            [python, "-u", str(AGENT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables
         )
         self.hello = self._read()
 
@@ -94,6 +95,18 @@ def test_it_is_python_3_8_and_the_standard_library(path: Path) -> None:
     names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     own = {path.stem for path in AGENT.parent.glob("*.py")}
     assert {name.partition(".")[0] for name in names} - OF_THE_BOARD - own <= set(sys.stdlib_module_names)
+
+
+def test_it_runs_in_the_oldest_python(tmp_path: Path) -> None:
+    python = shutil.which("python3.8")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True).returncode:
+        pytest.skip("there is no Python 3.8 here")
+    talk = Talk(tmp_path / "cache", python)
+    assert talk.hello["python"].startswith("3.8.")
+    talk.open()
+    assert talk.put(b"content")
+    assert talk.result("facts")["in_use_by"]["label"] == "test"
+    assert talk.end() == 0
 
 
 def test_it_says_hello_and_ends_with_its_input(talk: Talk) -> None:
@@ -224,6 +237,7 @@ def test_what_slows_a_board_down_is_told(tmp_path: Path) -> None:
             f"{cooling}2/type": "pwm-fan\n",
             f"{cooling}2/cur_state": "3\n",
             "sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n",
+            "sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled": "50000\n",
         },
     )
     talk = Talk(tmp_path / "cache", HWTICKETS_AGENT_ROOT=str(tmp_path))
@@ -231,9 +245,24 @@ def test_what_slows_a_board_down_is_told(tmp_path: Path) -> None:
     talk.end()
 
 
+def test_a_board_that_lacks_current_is_noticed_by_its_counters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(AGENT.parent))
+    monkeypatch.setenv("HWTICKETS_AGENT_ROOT", str(tmp_path))
+    from hwt_clocks import throttling  # type: ignore[import-not-found]
+
+    found = []
+    for count in ("27", "27", "30"):
+        _tree(tmp_path, **{"sys/class/hwmon/hwmon3/oc3_event_cnt": count})
+        found.append(throttling())
+    assert found[0] == found[1] != found[2]
+
+
 def test_power_rails_are_the_channels_with_a_name_and_readings(tmp_path: Path) -> None:
     hwmon = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3"
     readings = {"in1_label": "VDD_IN", "in1_input": "5000", "curr1_input": "800", "in2_label": "VDD_SOC"}
+    readings |= {"in3_label": "NC", "in3_input": "0", "curr3_input": "0"}
     _tree(tmp_path, **{f"{hwmon}/{name}": text for name, text in readings.items()})
     talk = Talk(tmp_path / "cache", HWTICKETS_AGENT_ROOT=str(tmp_path))
     assert talk.result("facts")["power_rails"] == ["VDD_IN"]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from hwtickets.deploy.kit import kit_files
 from tests.export.conftest import Run, one_line, run_program
+from tests.export.toys import write_toy
 
 classification = pytest.mark.parametrize("task", ["classification"], indirect=True)
 
@@ -114,6 +115,15 @@ def test_other_outputs_than_pytorchs_are_found(bundle: Path, cpp: Run, wrong: fl
 def test_a_damaged_bundle_is_one_line(bundle: Path, cpp: Run, name: str, text: str, reason: str) -> None:
     (bundle / name).write_text(text)
     assert reason in one_line(cpp("check"))
+
+
+@classification
+def test_another_network_or_none_is_one_line_with_the_next_step(bundle: Path, cpp: Run) -> None:
+    other = write_toy(bundle / "other", "segmentation")
+    shutil.copy(other / "model.onnx", bundle / "model.onnx")
+    assert one_line(cpp("check")).endswith("; copy model.onnx again, or export it again\n")
+    (bundle / "model.onnx").unlink()
+    assert "there is no ./model.onnx; where the bundle is packed: python3 unpack.py" in one_line(cpp("check"))
 
 
 @classification

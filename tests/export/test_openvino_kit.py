@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hwtickets.files import sha256_of
 from tests.export.conftest import one_line, run_program
 from tests.export.toys import write_toy
 
@@ -62,6 +63,10 @@ def test_what_is_missing_or_damaged_is_one_line(kit: Path, board: Path, boards: 
     missing = run_program(boards("numpy"), "run.py", "check", folder=kit)
     assert one_line(missing) == "error: OpenVINO is needed: python3 -m pip install openvino\n"
     (kit / "model.onnx").write_bytes(b"x")
+    assert "is damaged, or not the network of" in one_line(run_program(board, "run.py", "check", folder=kit))
+    facts = json.loads((kit / "model.json").read_text())
+    facts["onnx_sha256"] = sha256_of(kit / "model.onnx")
+    (kit / "model.json").write_text(json.dumps(facts))
     damaged = run_program(board, "run.py", "check", folder=kit)
     # OpenVINO's other readers may say something before.
     assert damaged.returncode == 1 and "Traceback" not in damaged.stderr

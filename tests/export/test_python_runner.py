@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,13 +151,31 @@ def test_other_outputs_than_pytorchs_are_found(bundle: Path, python: Run, wrong:
 
 @classification
 @pytest.mark.parametrize(
-    ("name", "text"), [("model.onnx", "x"), ("model.onnx", None), ("model.json", "{"), ("model.json", "[]")]
+    ("name", "text"),
+    [
+        ("model.onnx", "x"),
+        ("model.onnx", None),
+        ("model.json", "{"),
+        ("model.json", "[]"),
+        ("model.json", '{"task": "classification"}'),
+        ("samples/inputs.npy", "x"),
+        ("samples/expected.npy", None),
+    ],
 )
 def test_a_damaged_bundle_is_one_line_that_names_the_file(
     bundle: Path, python: Run, name: str, text: str | None
 ) -> None:
     (bundle / name).unlink() if text is None else (bundle / name).write_text(text)
     assert str(bundle / name) in one_line(python("check"))
+
+
+@classification
+def test_another_network_or_samples_of_another_shape_are_refused(bundle: Path, python: Run) -> None:
+    np.save(bundle / "samples" / "inputs.npy", np.zeros((5, 1, 8, 8), np.float32))
+    assert "inputs.npy has the shape (5, 1, 8, 8), not [1, 1, 4, 4]; copy" in one_line(python("benchmark"))
+    other = write_toy(bundle / "other", "segmentation")
+    shutil.copy(other / "model.onnx", bundle / "model.onnx")
+    assert "model.onnx is damaged, or not the network of model.json; copy" in one_line(python("check"))
 
 
 def test_a_task_without_reader_of_images_can_be_checked(tmp_path: Path, boards: Callable[..., Path]) -> None:

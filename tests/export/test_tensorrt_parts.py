@@ -87,6 +87,14 @@ def test_precision_is_a_flag_only_where_the_graph_does_not_decide(
     assert hwt_build.flags(trt, config, {"precision": precision}, strongly) == flags == config.set
 
 
+@pytest.mark.parametrize(("version", "strongly"), [("8.5.2", False), ("10.3.0", False), ("11.4.1", True)])
+def test_for_the_accelerator_precisions_are_allowed_where_they_can_be(
+    hwt_build: ModuleType, version: str, strongly: bool
+) -> None:
+    builder = SimpleNamespace(create_network=lambda bits: bits)
+    assert hwt_build.empty_network(_tensorrt(version), builder, dla=True)[0] == strongly
+
+
 def test_sparse_kernels_can_be_left_out(hwt_build: ModuleType) -> None:
     settings = {"precision": "fp16", "sparse": False}
     assert hwt_build.flags(_tensorrt("10.3.0"), Config(), settings, True) == []
@@ -101,6 +109,13 @@ def test_the_accelerator_takes_what_it_can(hwt_build: ModuleType) -> None:
     assert hwt_build.dla(trt, with_dla, config, network, asked) == {"layers": 1, "fallback": ["softmax"]}
     assert config.set == ["GPU_FALLBACK"]
     assert hwt_build.dla(trt, with_dla, Config(), network, {"precision": "fp16"}) is None
+
+
+def test_the_accelerator_takes_no_free_batch(hwt_build: ModuleType) -> None:
+    free = SimpleNamespace(name="x", shape=(-1, 3, 8, 8))
+    network = SimpleNamespace(num_inputs=1, get_input=lambda index: free)
+    with pytest.raises(Exception, match="a DLA needs a fixed batch"):
+        hwt_build.batches(None, Config(), network, dla=True)
 
 
 @pytest.mark.parametrize(
@@ -143,3 +158,73 @@ def test_the_workspace_is_limited_where_asked(hwt_build: ModuleType) -> None:
 )
 def test_a_parsers_message_is_readable(hwt_build: ModuleType, text: str, said: str) -> None:
     assert hwt_build.readable(text) == said
+
+
+class Memory:
+    """A GPU's memory that remembers; stands in for `hwt_cuda.Cuda`."""
+
+    stream = SimpleNamespace(value=0)
+
+    def __init__(self) -> None:
+        self.held: list[int] = []
+        self.graphs = 0
+
+    def allocate(self, size: int) -> Any:
+        self.held.append(size)
+        return SimpleNamespace(value=len(self.held))
+
+    def free(self) -> None:
+        self.held.clear()
+
+    def upload(self, pointer: Any, data: bytes) -> None:
+        assert len(data) == self.held[pointer.value - 1]
+
+    def synchronize(self) -> None:
+        """Nothing is under way."""
+
+    def captured(self, launch: Any) -> Any:
+        self.graphs += 1
+        return launch
+
+
+class Context:
+    """An execution context: one input, and an output of two values for each of its first size."""
+
+    shape: tuple[int, ...] = ()
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return self.shape if name == "x" else (self.shape[0], 2)
+
+    def set_tensor_address(self, name: str, address: int) -> None:
+        assert address
+
+    def execute_async_v3(self, stream: int) -> bool:
+        return True
+
+
+def test_inputs_of_one_shape_share_memory_and_graph(hwt_build: ModuleType) -> None:
+    import hwt_engine  # type: ignore[import-not-found]
+
+    engine = object.__new__(hwt_engine.Engine)
+    memory = Memory()
+    kind = SimpleNamespace(FLOAT="FLOAT")
+    engine.__dict__.update(
+        record={},
+        _trt=SimpleNamespace(DataType=kind),
+        _engine=SimpleNamespace(get_tensor_dtype=lambda name: "FLOAT"),
+        _context=Context(),
+        _cuda=memory,
+        _in=["x"],
+        _out=["y"],
+        _memory={},
+        _shapes=None,
+        _launch=None,
+    )
+    for batch, graphs in ((1, 1), (1, 1), (4, 2), (1, 3)):
+        engine.feed({"x": ("float32", [batch, 3], bytes(12 * batch))})
+        assert memory.held == [12 * batch, 8 * batch]
+        assert memory.graphs == graphs
+    assert engine.record == {"cuda_graph": True}

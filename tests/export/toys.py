@@ -12,7 +12,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from hwtickets.deploy.kit import write_kit
 from hwtickets.deploy.samples import Samples
-from hwtickets.files import write_json
+from hwtickets.files import sha256_of, write_json
 from hwtickets.runtimes import load
 
 
@@ -95,5 +95,5 @@ def write_toy(folder: Path, task: str, named: str | None = None, kit: str = "onn
     expected = np.concatenate([session.run({"x": one[None]})[0] for one in inputs])
     Samples(inputs, np.zeros(5, dtype=np.int64)).save_arrays(folder / "samples", expected=expected)
     write_kit(folder, kit, facts)
-    write_json(folder / "model.json", facts)
+    write_json(folder / "model.json", {**facts, "onnx_sha256": sha256_of(folder / "model.onnx")})
     return folder

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import pytest
 
+from hwtickets.errors import DeviceError
 from hwtickets.runtimes import Timing, load, median_ms, paired_ratio, time_interleaved
 from hwtickets.runtimes.clocks import WALL_CLOCK, Timer
 from hwtickets.runtimes.onnxruntime import Array
@@ -33,12 +35,33 @@ def test_percentiles_of_known_samples() -> None:
     assert timing.summary()["runs"] == 101
 
 
+def test_untimed_runs_go_on_until_a_gpu_would_be_warm() -> None:
+    order: list[str] = []
+    begin_s = time.perf_counter()
+    timings = time_interleaved({"a": _Recorded("a", order)}, {}, runs=5, warmup=2, seconds=0, warmup_s=0.05)
+    assert time.perf_counter() - begin_s >= 0.05
+    assert timings["a"].runs == 15 and len(order) > 2 + 18
+
+
 def test_networks_take_turns_in_alternating_order_and_the_first_run_of_a_turn_does_not_count() -> None:
     order: list[str] = []
     sessions = {name: _Recorded(name, order) for name in "ab"}
     timings = time_interleaved(sessions, {}, runs=20, warmup=2)
     assert "".join(order) == "aabb" + "bbbbbbaaaaaa" + "aaaaaabbbbbb" + "bbbbbbaaaaaa" + "aaaaaabbbbbb"
     assert {name: timing.runs for name, timing in timings.items()} == {"a": 20, "b": 20}
+
+
+def test_turns_in_which_the_machine_throttled_are_discarded_and_counted() -> None:
+    # What is told before the first turn is of the time before; then of each turn.
+    told = iter(["too hot", "", "too hot", "", ""])
+    sessions = {name: _Recorded(name, []) for name in "ab"}
+    timings = time_interleaved(sessions, {}, runs=20, slowed_by=lambda: next(told))
+    assert [(one.runs, one.discarded) for one in timings.values()] == [(15, 5), (15, 5)]
+
+
+def test_a_machine_that_throttles_most_of_the_time_is_not_measured() -> None:
+    with pytest.raises(DeviceError, match=r"throttled in 3 of 3 turns \(too hot\); cool it"):
+        time_interleaved({"a": _Recorded("a", [])}, {}, runs=15, slowed_by=lambda: "too hot")
 
 
 def test_a_time_limit_leaves_three_turns() -> None:

@@ -86,6 +86,16 @@ def test_settings_become_arguments_and_tensorrts_own_flags() -> None:
     assert trtexec.flags_set(arguments) == ["SPARSE_WEIGHTS", "FP16", "GPU_FALLBACK"]
 
 
+@pytest.mark.parametrize(
+    ("version", "flags"),
+    [("8.5", ["--fp16"]), ("10.5", ["--fp16"]), ("11.1", [])],
+)
+def test_for_the_accelerator_precisions_are_allowed_where_they_can_be(version: str, flags: list[str]) -> None:
+    arguments = trtexec.build_arguments(_offered(version), EngineSettings("fp16", dla=True))
+    assert [argument for argument in arguments if argument in ("--fp16", "--stronglyTyped")] == flags
+    assert trtexec.strongly_typed(_offered(version), dla=True) == (version == "11.1")
+
+
 @pytest.mark.parametrize("version", ["8.5", "10.5", "11.1"])
 def test_an_engine_for_the_accelerator_is_timed_profiled_and_run_on_it(version: str) -> None:
     offered = _offered(version)

@@ -72,11 +72,27 @@ def test_settings_are_those_of_the_inference_only() -> None:
 
 
 def test_a_failure_is_its_first_error() -> None:
-    assert output.failure(_text("log-8.5.txt")) is None
     reason = output.failure(_text("log-11-failed.txt"))
     assert reason == "toy.onnx: the two inputs of body.add are of different types"
     assert output.failure("Segmentation fault\n\n") == "Segmentation fault"
     assert output.failure("") == "it printed nothing"
+
+
+@pytest.mark.parametrize(
+    ("code", "printed", "step"),
+    [
+        (1, "[E] Error[2]: [defaultAllocator.cpp::allocate::19] Cuda failure: out of memory", "close other"),
+        (1, "[E] Error[6]: CUDA initialization failure with error: 35", "its driver or GPU does not answer"),
+        (1, "[E] Saving engine to file failed.", "free some space on the board"),
+        (-9, "[I] Building engine", "signal 9 ended it: look for a process killed for memory"),
+        (1, "[E] [TRT] ModelImporter.cpp: Failed to parse ONNX model from file", None),
+    ],
+)
+def test_where_the_board_is_the_cause_there_is_a_step_on_it(
+    code: int, printed: str, step: str | None
+) -> None:
+    found = output.step_on_board(code, printed)
+    assert found is None if step is None else str(found).startswith(step)
 
 
 def test_an_operator_that_is_refused_is_named() -> None:

@@ -1,7 +1,9 @@
 // Runs the network of a bundle on images, on its samples to check it, or to time it; see README.md.
 #include <cstdio>
 #include <cstring>
-#include <exception>
+#include <fstream>
+#include <stdexcept>
+#include <string>
 
 #include "verbs.hpp"
 
@@ -18,6 +20,10 @@ int run(const Options& options) {
     return 2;
   }
   const Model model = read_model(options.folder);
+  const std::string onnx = options.folder + "/model.onnx";
+  if (!std::ifstream(onnx)) {
+    throw std::runtime_error("there is no " + onnx + "; where the bundle is packed: python3 unpack.py");
+  }
   Network network(options.folder, model, options.threads);
   return verb(network, model, options);
 }

@@ -72,7 +72,8 @@ struct Network::Parts {
     if (status == nullptr) return;
     std::string reason = api.GetErrorMessage(status);
     api.ReleaseStatus(status);
-    throw std::runtime_error(runtime + ": " + reason.substr(0, reason.find('\n')));
+    throw std::runtime_error(runtime + ": " + reason.substr(0, reason.find('\n')) +
+                             "; copy model.onnx again, or export it again");
   }
 
   // Values that stay where they are, as a tensor.

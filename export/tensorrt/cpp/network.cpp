@@ -6,6 +6,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -102,6 +103,15 @@ std::vector<char> read_file(const std::string& path) {
   return std::vector<char>(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
 }
 
+// Whether the first file is not there, or was there before the second was written.
+bool is_older(const std::string& path, const std::string& other) {
+  std::error_code missing;
+  const auto time = std::filesystem::last_write_time(path, missing);
+  if (missing) return true;
+  const auto other_time = std::filesystem::last_write_time(other, missing);
+  return !missing && time < other_time;
+}
+
 void write_file(const std::string& path, const std::vector<char>& data) {
   const std::string temporary = path + ".tmp";
   std::ofstream file(temporary, std::ios::binary);
@@ -151,15 +161,17 @@ struct Network::Parts {
         input(input_bytes),
         output(output_bytes) {}
 
-  // The engine of an earlier run, if it was built for this TensorRT and this GPU; otherwise a new one.
+  // The engine of an earlier run, if it was built of this model, for this TensorRT and this GPU; otherwise a
+  // new one.
   void load(const std::string& folder, const Model& model) {
-    const std::string path = folder + "/model.engine";
+    const std::string path = folder + "/model.engine", onnx = folder + "/model.onnx";
     runtime = made(nvinfer1::createInferRuntime(log), "start", log);
-    std::vector<char> plan = read_file(path);
+    std::vector<char> plan;
+    if (!is_older(path, onnx)) plan = read_file(path);
     if (!plan.empty()) engine.reset(runtime->deserializeCudaEngine(plan.data(), plan.size()));
     if (engine == nullptr) {
       log = Log();
-      plan = build(folder + "/model.onnx", model, log);
+      plan = build(onnx, model, log);
       write_file(path, plan);
       engine = made(runtime->deserializeCudaEngine(plan.data(), plan.size()), "read its engine", log);
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from hwtickets.devices.profile import DeviceProfile
 from hwtickets.devices.ssh.client import AgentClient
 from hwtickets.devices.ssh.facts import clocks_mhz
+from hwtickets.errors import DeviceError
 from hwtickets.files import sha256_of
 from hwtickets.power import EnergyPerRun, NoMeterError
 from hwtickets.power.rails import whole_module
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 #: TensorRT tries out kernels for minutes when it first sees a network.
 LIMIT_S = 3600.0
 _ENERGY_S, _READING_S = 3.0, 0.005
+_RAILS_LIMIT_S = 20.0
 
 
 class AgentBench:
@@ -58,6 +61,7 @@ class AgentBench:
         self._agent = agent
         self._precision = precision
         self._name, self._power_rails = profile.name, power_rails
+        self._sensor: tuple[str, tuple[str, ...]] | None = None
         self._spec: dict[str, Any] = {"runtime": profile.runtime, "threads": profile.threads}
 
     def time(
@@ -112,18 +116,34 @@ class AgentBench:
         ]
 
     def sensor(self) -> str:
-        """The power rails of the whole board.
+        """The sensor of the whole board, and its rails.
 
         Raises:
-            NoMeterError: It has no INA3221, or one whose rails are not known to add up.
+            NoMeterError: It has neither INA3221 nor tegrastats, or their rails are not known to add up.
         """
-        if not self._power_rails:
-            raise NoMeterError(self._name, "no power sensor was found (looked for INA3221 in sysfs)")
-        rails = whole_module(self._power_rails)
+        name, rails = self._found_sensor()
+        return f"{name} {' + '.join(rails)}"
+
+    def _found_sensor(self) -> tuple[str, tuple[str, ...]]:
+        if self._sensor is None:
+            rails = whole_module(self._power_rails)
+            self._sensor = ("INA3221", rails) if rails else ("tegrastats", self._printed_rails())
+        return self._sensor
+
+    def _printed_rails(self) -> tuple[str, ...]:
+        """The rails of the whole board that tegrastats prints, which knows some that sysfs does not show."""
+        printed: list[str] = []
+        reason = "no power sensor was found (looked for INA3221 in sysfs)"
+        try:
+            printed = self._agent.call("rails", _RAILS_LIMIT_S, sensor="tegrastats")["rails"]
+        except DeviceError as error:
+            reason += f"; {error}"
+        rails, known = whole_module(printed), sorted({*self._power_rails, *printed})
+        if known and not rails:
+            reason = f"its rails ({', '.join(known)}) are not known to add up to the whole board"
         if not rails:
-            found = ", ".join(sorted(self._power_rails))
-            raise NoMeterError(self._name, f"its rails ({found}) are not known to add up to the whole board")
-        return f"INA3221 {' + '.join(rails)}"
+            raise NoMeterError(self._name, reason)
+        return rails
 
     def energy(self, model: Model, inputs: Mapping[str, Array]) -> EnergyPerRun:
         """Energy of one inference: the board's sensors, idle and while the model runs back to back.
@@ -131,17 +151,18 @@ class AgentBench:
         Raises:
             NoMeterError: No sensor answers.
         """
-        self.sensor()
+        sensor, _ = self._found_sensor()
         content = self._content(model)
         samples = self._ask(
             "power",
             [content],
             inputs,
             model=sha256_of(content),
+            sensor=sensor,
             seconds=_ENERGY_S,
             interval_s=_READING_S,
         )
-        return energy_of_samples(self._name, samples)
+        return replace(energy_of_samples(self._name, samples), sensor=self.sensor())
 
     def cold_start(self, model: Model, inputs: Mapping[str, Array]) -> ColdStart:
         """The first run of a network in the agent; the runtime is there, an engine is built before."""

@@ -125,8 +125,8 @@ def _heat(profile: DeviceProfile, facts: BoardFacts) -> Check | None:
 
 
 def _sensors(profile: DeviceProfile, facts: BoardFacts) -> Check:
-    rails = ", ".join(facts.power_rails) or "none: energy is not available"
-    return Check("power sensors", True, rails)
+    none = "none in sysfs: tegrastats is asked" if facts.l4t else "none: energy is not available"
+    return Check("power sensors", True, ", ".join(facts.power_rails) or none)
 
 
 def _load(profile: DeviceProfile, facts: BoardFacts) -> Check:

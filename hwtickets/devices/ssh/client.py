@@ -14,10 +14,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from hwtickets.devices.profile import DeviceProfile
-from hwtickets.devices.ssh.control import Way, control_to
+from hwtickets.devices.ssh.control import Here, Way, control_to
 from hwtickets.devices.ssh.facts import BoardFacts
 from hwtickets.devices.ssh.link import Link, LinkLostError, RefusedError
-from hwtickets.devices.ssh.local import Here
 from hwtickets.errors import DeviceError, HwticketsError
 from hwtickets.files import sha256_of
 
@@ -31,8 +30,6 @@ _CHUNK_BYTES = 256 * 1024
 _SHORT_LIMIT_S = 60
 #: Says that two agents belong to one client, so that the new one may end the old one.
 _TOKEN = uuid.uuid4().hex
-
-
 #: Agents that hold their boards for this process, by device.
 _held: dict[DeviceProfile, AgentClient] = {}
 

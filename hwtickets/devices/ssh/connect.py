@@ -85,4 +85,7 @@ def runtime_advice(profile: DeviceProfile) -> str:
     package = f"{profile.python} -m pip install onnxruntime"
     if profile.runtime != "onnxruntime":
         package = "on a Jetson: sudo apt install nvidia-jetpack"
-    return f"install it there ({package}), or name another: hwtickets devices add --runtime"
+    again = (
+        f"hwtickets devices add {profile.name} --ssh {profile.host} --runtime NAME" if profile.host else ""
+    )
+    return f"install it there ({package})" + (f", or name another: {again}" if again else "")

@@ -43,6 +43,17 @@ class Way(Protocol):
         """Gives up what may be dead without knowing it."""
 
 
+class Here:
+    """The way to this machine: a shell. TensorRT runs in a process of its own here as it does on a board."""
+
+    def command(self, remote: str) -> list[str]:
+        """The arguments that run `remote`, a constant text, in a shell."""
+        return ["sh", "-c", remote]
+
+    def renew(self) -> None:
+        """Nothing is held between two commands."""
+
+
 class Control:
     """The way to one destination; made by `control_to`.
 

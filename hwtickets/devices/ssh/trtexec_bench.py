@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hwtickets.devices.ssh.client import AgentClient
+from hwtickets.devices.ssh.facts import clocks_mhz
 from hwtickets.errors import DeviceError, HwticketsError
 from hwtickets.files import sha256_of
 from hwtickets.runtimes import trtexec, trtexec_output
@@ -54,7 +55,7 @@ class TrtexecBench:
         self, agent: AgentClient, name: str, settings: EngineSettings, fingerprint: Mapping[str, str]
     ) -> None:
         self._agent, self._name, self._settings = agent, name, settings
-        self._offered = trtexec.Offered.parsed(self._execute(["--help"], _HELP_LIMIT_S)["printed"])
+        self._offered = self._asked()
         self.fingerprint: Mapping[str, str] = {
             **fingerprint,
             "trtexec": self._offered.version,
@@ -81,18 +82,23 @@ class TrtexecBench:
         plans = {name: self._plan(model) for name, model in models.items()}
         iterations = max(_FEWEST_ITERATIONS, -(-runs // _ROUNDS))
         samples_ms: dict[str, list[float]] = {name: [] for name in models}
-        discarded = 0
+        discarded, clocks = 0, []
         for turn in range(_ROUNDS):
             names = list(plans) if turn % 2 else list(reversed(list(plans)))
-            found = {name: self._samples(plans[name], iterations) for name in names}
-            if any(throttled for _, throttled in found.values()):
+            found = {name: self._timed(plans[name], iterations) for name in names}
+            clocks += [texts for done in found.values() for texts in done["clocks"]]
+            if any(done["throttled"] for done in found.values()):
                 discarded += iterations
                 continue
-            for name, (values, _) in found.items():
-                samples_ms[name] += values
+            for name, done in found.items():
+                samples_ms[name] += done["samples_ms"]
         if discarded == _ROUNDS * iterations:
             raise self._distrust("the board throttled in every round; cool it, or lower its power mode")
-        return {name: Timing(values, "GPU time (trtexec)", discarded) for name, values in samples_ms.items()}
+        around = (clocks_mhz(clocks[0]), clocks_mhz(clocks[-1]))
+        return {
+            name: Timing(values, "GPU time (trtexec)", discarded, around)
+            for name, values in samples_ms.items()
+        }
 
     def node_times(self, model: Model, inputs: Mapping[str, Array], runs: int = 200) -> dict[str, NodeTime]:
         """Times of the layers, each under the name of its first ONNX node."""
@@ -123,12 +129,14 @@ class TrtexecBench:
             raise self._distrust("this trtexec has no DLA; build for the GPU")
         version, gpu = self._offered.version, self._agent.facts().gpu
         plan = engine_key(sha256_of(content), "trtexec", version, gpu, settings)
-        done = self._passed(arguments, _BUILD_LIMIT_S, {"model": content}, plan=plan, makes_plan=True)
+        done = self._passed(
+            arguments, _BUILD_LIMIT_S, {"model": content}, plan=plan, makes_plan=True, version=version
+        )
         found = {
             "module": "trtexec",
             "version": plain_version(version),
             "flags": trtexec.flags_set(arguments),
-            "strongly_typed": trtexec.strongly_typed(self._offered),
+            "strongly_typed": trtexec.strongly_typed(self._offered, settings.dla),
             "targets": [],
             "batches": None,
             "dla": {"layers": None, "fallback": []} if settings.dla else None,
@@ -139,19 +147,29 @@ class TrtexecBench:
         record = EngineRecord.built(sha256_of(content), settings, found, done["files"].get("layers"))
         return BuiltEngine(record, lambda: self._agent.fetch(plan))
 
+    def _asked(self) -> trtexec.Offered:
+        done = self._execute(["--help"], _HELP_LIMIT_S)
+        if done["code"] != 0:
+            reason = trtexec_output.failure(done["printed"])
+            raise self._distrust(
+                f"trtexec does not start there ({reason}); install TensorRT again, or add the device with"
+                " another --runtime"
+            )
+        return trtexec.Offered.parsed(done["printed"])
+
     def _plan(self, model: Model) -> str:
         """The name of a model's engine, built on the board if it is not there."""
         return self.engine(model).record.key
 
-    def _samples(self, plan: str, iterations: int) -> tuple[list[float], bool]:
-        """Times of the runs in ms, and whether the board throttled meanwhile."""
+    def _timed(self, plan: str, iterations: int) -> dict[str, Any]:
+        """One run of trtexec: "samples_ms", "throttled", and "clocks" before and after."""
         arguments = trtexec.timing_arguments(self._offered, iterations, self._settings.dla)
         done = self._passed(arguments, _RUN_LIMIT_S, plan=plan)
         values = trtexec_output.sample_times_ms(done["files"]["times"])
         self._require_trust(values, done["printed"])
         if len(values) < iterations:
             raise self._distrust(f"trtexec made {len(values)} runs instead of {iterations}")
-        return values[:iterations], done["throttled"]
+        return {**done, "samples_ms": values[:iterations]}
 
     def _require_trust(self, values_ms: Sequence[float], printed: str) -> None:
         """Its own account must agree with its files and with what was asked of it."""
@@ -183,11 +201,18 @@ class TrtexecBench:
         **fields: object,
     ) -> dict[str, Any]:
         done = self._execute(arguments, limit_s, contents, **fields)
-        reason = None if done["code"] == 0 else trtexec_output.failure(done["printed"])
-        if reason is not None:
-            text = f"device {self._name}: trtexec failed (exit code {done['code']}): {reason}"
-            raise HwticketsError(with_nearest_form(text))
-        return done
+        if done["code"] == 0:
+            return done
+        text = f"device {self._name}: trtexec failed (exit code {done['code']})"
+        step = trtexec_output.step_on_board(done["code"], done["printed"])
+        reason = trtexec_output.failure(done["printed"])
+        if step is not None:
+            raise DeviceError(f"{text}: {reason}; {step}")
+        if "model" not in (contents or {}):
+            raise DeviceError(
+                f"{text}: {reason}; have its engine built again, and look at dmesg on the board"
+            )
+        raise HwticketsError(with_nearest_form(f"{text}: {reason}"))
 
     def _execute(
         self,

@@ -2,7 +2,9 @@
 """Stands in for a trtexec 10 on a board that is this machine: same options, same files, made-up numbers."""
 
 import json
+import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -57,6 +59,12 @@ def main():
             print("&&&& FAILED TensorRT.trtexec [TensorRT v100300]")
             return 1
         Path(options["saveEngine"]).write_bytes(b"plan of " + model[:8])
+        if b"Killed" in model:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if b"TooLarge" in model:
+            print("[09/25/2026-10:00:00] [E] Error[2]: Cuda failure: out of memory")
+            print("&&&& FAILED TensorRT.trtexec [TensorRT v100300]")
+            return 1
         if "sparsity" in options:
             print(
                 "[09/25/2026-10:00:00] [I] [TRT] (Sparsity) Layers eligible for sparse math: stem/conv/Conv"

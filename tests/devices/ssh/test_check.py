@@ -139,9 +139,34 @@ def test_the_agent_reads_the_sensors_while_a_model_runs(
     assert found.total_mj == pytest.approx(4000.0 * found.seconds / found.runs)
 
 
+def test_where_sysfs_shows_no_whole_board_tegrastats_is_read(
+    loopback: Loopback,
+    make_profile: Callable[..., DeviceProfile],
+    tmp_path: Path,
+    model: bytes,
+    inputs: dict[str, Array],
+) -> None:
+    # As a Jetson AGX Thor prints it; its INA3221 lacks the rail at the input.
+    program = tmp_path / "tegrastats"
+    line = "RAM 2000/125000MB CPU [1%@1000] VDD_GPU 2000mW/2000mW VIN 9000mW/9000mW"
+    program.write_text(f"#!/bin/sh\nwhile echo '{line}'; do sleep 0.1; done\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    for name, text in {"in1_label": "VDD_GPU", "in1_input": "5000", "curr1_input": "400"}.items():
+        (tmp_path / HWMON).mkdir(parents=True, exist_ok=True)
+        (tmp_path / HWMON / name).write_text(text)
+    loopback.add("thor", {"HWTICKETS_AGENT_ROOT": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"})
+    with open_bench(make_profile("thor")) as bench:
+        assert isinstance(bench, MeteredBench)
+        assert bench.sensor() == "tegrastats VIN"
+        found = bench.energy(model, inputs)
+    assert (found.sensor, found.idle_mw) == ("tegrastats VIN", pytest.approx(9000.0))
+    assert found.total_mj == pytest.approx(9000.0 * found.seconds / found.runs)
+
+
 def test_a_board_without_sensors_says_so(
     board: DeviceProfile, model: bytes, inputs: dict[str, Array]
 ) -> None:
-    with open_bench(board) as bench, pytest.raises(NoMeterError, match="no power sensor was found"):
+    lack = r"no power sensor was found .*there is no program tegrastats"
+    with open_bench(board) as bench, pytest.raises(NoMeterError, match=lack):
         assert isinstance(bench, MeteredBench)
         bench.energy(model, inputs)
