@@ -177,6 +177,14 @@ def show(result: Mapping[str, Any], tables: Sequence[Table], as_json: bool) -> N
         print(f"\n{table.text()}")
 
 
+def grouped(entries: Sequence[dict[str, Any]], *names: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+    """Entries by the values of some of their keys, in the order in which these appear."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for entry in entries:
+        groups.setdefault(tuple(entry[name] for name in names), []).append(entry)
+    return groups
+
+
 def percent(share: float, digits: int = 1) -> str:
     """A share as a percentage."""
     return f"{100 * share:.{digits}f} %"

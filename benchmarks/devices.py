@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from benchmarks.common import Points, Table, mean_and_spread
+from benchmarks.common import Points, Table, grouped, mean_and_spread
 from benchmarks.searches import Searches
 from hwtickets import api, files
 from hwtickets.budgets import parse_budget
@@ -115,10 +115,6 @@ def _facts(ticket: Mapping[str, Any]) -> dict[str, Any]:
 
 def summarise(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One entry for each device, budget and method: lists over the seeds that the budget is feasible for."""
-    keys = dict.fromkeys((one["device"], one["budget"], one["method"]) for one in networks)
-    groups = {
-        key: [one for one in networks if (one["device"], one["budget"], one["method"]) == key] for key in keys
-    }
     return [
         {
             "device": device,
@@ -128,7 +124,7 @@ def summarise(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "kept": all(one["kept"] for one in own if "test" in one),
             **{key: [one[key] for one in own if "test" in one] for key in ("test", "latency_ms", "macs")},
         }
-        for (device, budget, method), own in groups.items()
+        for (device, budget, method), own in grouped(networks, "device", "budget", "method").items()
     ]
 
 

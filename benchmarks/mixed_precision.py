@@ -5,8 +5,9 @@ latency in fp32, the mix of least loss is chosen and timed next to fp32, without
 measured before that `hwtickets export --precision mixed` does. Scores are those on validation images.
 
 With `--run` instead: what it is worth to draw the precisions with the widths. For each budget two
-tickets are drawn from a copy of one trained run, in fp32 and mixed, each with the recipe of the run; both
-deployed networks are timed next to each other, and scored on test images in ONNX Runtime.
+tickets are drawn from a copy of one trained run, each with the recipe of the run: in fp32, and mixed for the
+share of the dense latency that the one in fp32 was measured at. Both deployed networks are timed next to each
+other, and scored on test images in ONNX Runtime.
 
 python -m benchmarks.mixed_precision --ticket runs/demo/ticket
 python -m benchmarks.mixed_precision --run runs/demo --budgets 40%,25%
@@ -96,12 +97,11 @@ def drawn_pairs(run: Path, budgets: list[str], epochs: float | None, max_drop: f
 
 
 def _pair(run: Path, budget: str, epochs: float | None, max_drop: float) -> dict[str, Any]:
-    tickets = {
-        precision: api.draw(
-            run, {"latency": budget}, epochs, Progress(), precision=precision, max_drop=max_drop
-        )
-        for precision in ("fp32", "mixed")
-    }
+    def drawn(precision: str, latency: str) -> dict[str, Any]:
+        return api.draw(run, {"latency": latency}, epochs, Progress(), precision=precision, max_drop=max_drop)
+
+    exact = drawn("fp32", budget)
+    tickets = {"fp32": exact, "mixed": drawn("mixed", f"{100 * exact['ratio']['median']:.1f}%")}
     models = {name: Path(ticket["path"]) / "bundle" / "model.onnx" for name, ticket in tickets.items()}
     task = task_of(Ticket.load(Path(tickets["fp32"]["path"]) / "ticket"))
     images, targets = next(iter(task.test_batches(_TEST_IMAGES)))
@@ -119,6 +119,7 @@ def _pair(run: Path, budget: str, epochs: float | None, max_drop: float) -> dict
             for name, path in models.items()
         },
         "images": len(x),
+        "of_dense": {name: ticket["ratio"]["median"] for name, ticket in tickets.items()},
         "macs": {name: ticket["macs"] for name, ticket in tickets.items()},
         "precisions": tickets["mixed"]["precisions"],
     }
@@ -131,6 +132,8 @@ def table_of_pairs(rows: list[dict[str, Any]]) -> Table:
         "fp32",
         "mixed",
         "mixed to fp32",
+        "fp32 MACs",
+        "mixed MACs",
         "fp32 score",
         "mixed score",
         "parts in int8",
@@ -142,6 +145,7 @@ def table_of_pairs(rows: list[dict[str, Any]]) -> Table:
             microseconds(row["measured_ms"]["fp32"]),
             microseconds(row["measured_ms"]["mixed"]),
             common.ratio_text(row["ratio"]),
+            *(f"{row['macs'][name] / 1e6:.1f} M" for name in ("fp32", "mixed")),
             f"{row['score']['fp32']:.2f}",
             f"{row['score']['mixed']:.2f}",
             f"{list(row['precisions'].values()).count('int8')} of {len(row['precisions'])}",

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from benchmarks.common import Points, Table, mean_and_range, mean_and_spread, percent
+from benchmarks.common import Points, Table, grouped, mean_and_range, mean_and_spread, percent
 from benchmarks.searches import Searches, side_by_side, training_macs
 from hwtickets.config import SearchConfig
 from hwtickets.errors import unknown
@@ -109,8 +109,6 @@ class Seed:
 def summarise(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One entry for each sparsity and method: lists over the seeds, in order."""
     dense = {network["seed"]: network["test"] for network in networks if network["method"] == "dense"}
-    keys = dict.fromkeys((network["asked"], network["method"]) for network in networks)
-    groups = {key: [one for one in networks if (one["asked"], one["method"]) == key] for key in keys}
     return [
         {
             "asked": asked,
@@ -123,7 +121,7 @@ def summarise(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "training_macs": [one.get("search_macs", 0.0) + one.get("recipe_macs", 0.0) for one in own],
             "seconds": [one["seconds"] for one in own],
         }
-        for (asked, method), own in groups.items()
+        for (asked, method), own in grouped(networks, "asked", "method").items()
     ]
 
 

@@ -1,9 +1,10 @@
 """Transfer: a ticket of one task taken to another, against a ticket searched there and against new weights.
 
 For every seed: a search on the source; its ticket transferred to the target, once with all weights trained
-and once with the trunk frozen; the same architecture and masks on the target with new random weights; and a
-search on the target for the latency that the transferred ticket showed there. All are trained on the target
-for as many epochs. In the end all networks of the target are timed side by side.
+and once with the trunk frozen; the same architecture and masks on the target with new random weights; the
+dense network of the target; and a search on the target for the share of the dense latency that the
+transferred ticket takes there. All are trained on the target for as many epochs, and none has a teacher. In
+the end all networks of the target are timed side by side.
 
 python -m benchmarks.transfer --config configs/hrnas-tiny.yaml --source classification=cifar10:DIR
     --target segmentation=camvid:DIR --latency 50% --output results/transfer.jsonl
@@ -19,14 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from benchmarks.common import Points, Table, mean_and_spread, percent
+from benchmarks.common import Points, Table, grouped, mean_and_spread, percent
 from benchmarks.searches import Searches, side_by_side
 from hwtickets import api
 from hwtickets.config import SearchConfig
-from hwtickets.errors import UsageError
+from hwtickets.errors import BudgetError, UsageError
 from hwtickets.progress import Progress
 from hwtickets.search.job import Job
 from hwtickets.sparsity.ticket import Ticket
+
+#: Keys of both searches: a transfer has no teacher, so that nothing has.
+_UNTAUGHT: dict[str, Any] = {"price": "latency", "recipe": "finetune", "teacher": None}
 
 
 class Seed:
@@ -45,17 +49,19 @@ class Seed:
     ) -> None:
         self._source, self._target, self._latency, self._points = source, target, latency, points
         self._folder = runs / f"seed-{source.seed}"
+        self._searches = Searches(target, self._folder / "target", "transfer")
 
     def networks(self) -> list[dict[str, Any]]:
         """One entry a network of the target; without the search where its budget is infeasible."""
-        bundle = Path(self._once("source", self._search_source)["bundle"])
-        ticket = bundle.with_name("ticket")
-        found = [self._entry("transferred", partial(self._transferred, ticket, "architecture"))]
-        found.append(self._entry("transferred, trunk frozen", partial(self._transferred, ticket, "trunk")))
-        moved = Path(found[0]["bundle"]).with_name("architecture")
-        found.append(self._entry("new weights", partial(self._scratch, moved)))
-        found.append(self._entry("searched on the target", partial(self._searched, found[0]["bundle"])))
-        known = [network for network in found if "bundle" in network]
+        source = Path(self._once("source", self._search_source)["bundle"]).with_name("ticket")
+        dense = self._entry("dense", self._searches.dense)
+        moved = self._entry("transferred", partial(self._transferred, source, "architecture"))
+        frozen = self._entry("transferred, trunk frozen", partial(self._transferred, source, "trunk"))
+        architecture = Path(moved["bundle"]).with_name("architecture")
+        fresh = self._entry("new weights", partial(self._scratch, architecture))
+        bundles = {network["method"]: Path(network["bundle"]) for network in (dense, moved)}
+        searched = self._entry("searched on the target", partial(self._searched, bundles))
+        known = [one for one in (dense, moved, frozen, fresh, searched) if "bundle" in one]
         bundles = {network["method"]: Path(network["bundle"]) for network in known}
         times = self._once("side by side", partial(side_by_side, bundles, self._target.device))
         return [{**network, "measured": times[network["method"]]} for network in known]
@@ -68,12 +74,14 @@ class Seed:
 
     def _search_source(self) -> dict[str, Any]:
         searches = Searches(self._source, self._folder / "source", "transfer")
-        searches.dense()
-        return _found(searches.search("search", {"latency": self._latency}, price="latency"))
+        found = searches.search("search", {"latency": self._latency}, **_UNTAUGHT)
+        if not found:
+            raise BudgetError(f"latency {self._latency} is infeasible on the source; ask for more")
+        return _found(found)
 
     def _transferred(self, ticket: Path, freeze: str) -> dict[str, Any]:
         target, folder = self._target, self._folder / "target" / freeze
-        height, width = self._task.input_shape[1:]
+        height, width = self._job.task.input_shape[1:]
         result = api.transfer(
             ticket,
             target.task,
@@ -96,19 +104,17 @@ class Seed:
     def _scored(self, ticket: Path, steps: int) -> dict[str, Any]:
         bundle = api.export(ticket, "onnx", ticket.with_name(f"{ticket.name}-bundle"), Progress())
         module = Ticket.load(ticket).module()
-        return {"test": self._task.score(module, "test"), "steps": steps, "bundle": str(bundle)}
+        return {"test": self._job.task.score(module, "test"), "steps": steps, "bundle": str(bundle)}
 
-    def _searched(self, like: str) -> dict[str, Any]:
-        """A search on the target for the latency that another network shows there."""
-        latency_ms = side_by_side({"like": Path(like)}, self._target.device)["like"]["p50_ms"]
-        searches = Searches(self._target, self._folder / "target", "transfer")
-        steps = searches.dense()["steps"]
-        found = searches.search("search", {"latency": f"{latency_ms:.4f}ms"}, price="latency")
-        return {**_found(found), "steps": steps} if found else {}
+    def _searched(self, bundles: Mapping[str, Path]) -> dict[str, Any]:
+        """A search on the target for the share of the dense latency that the transferred ticket takes."""
+        share = side_by_side(bundles, self._target.device)["transferred"]["median"]
+        found = self._searches.search("search", {"latency": f"{100 * share:.2f}%"}, **_UNTAUGHT)
+        return {**_found(found), "steps": self._job.plan.total} if found else {}
 
     @cached_property
-    def _task(self) -> Any:
-        return Job.prepare(self._target, Progress(quiet=True)).task
+    def _job(self) -> Job:
+        return Job.prepare(self._target, Progress(quiet=True))
 
 
 def _found(entries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -118,8 +124,6 @@ def _found(entries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 def summarise(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One entry for each method: lists over the seeds, in order."""
-    methods = dict.fromkeys(network["method"] for network in networks)
-    groups = {method: [one for one in networks if one["method"] == method] for method in methods}
     return [
         {
             "method": method,
@@ -128,7 +132,7 @@ def summarise(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "p50_ms": [one["measured"]["p50_ms"] for one in own],
             "steps": own[0]["steps"],
         }
-        for method, own in groups.items()
+        for (method,), own in grouped(networks, "method").items()
     ]
 
 
@@ -185,7 +189,7 @@ def main() -> None:
         searches = source.model_copy(update=seeded), target.model_copy(update=seeded)
         networks += Seed(*searches, options.latency, options.runs, points).networks()
     entries = summarise(networks)
-    columns = ("method", "seeds", "test score", "latency ms", "of the transferred", "steps on the target")
+    columns = ("method", "seeds", "test score", "latency ms", "share of dense", "steps on the target")
     title = f"From {source.task} on {source.data} to {target.task} on {target.data}; mean ± spread over seeds"
     common.show(
         {"networks": networks, "summary": entries},

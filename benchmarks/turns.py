@@ -15,7 +15,7 @@ from hwtickets.search.two_in_one import StepPlan, TwoInOne
 from hwtickets.training.ema import EMA
 from hwtickets.training.loop import Hook, TrainingLoop
 from hwtickets.training.optimizer import build_optimizer
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 
 #: Wall time counts; processor time tells whether neighbours disturbed it.
 Clock = Literal["wall", "processor"]
@@ -108,6 +108,6 @@ def _plain_loop(job: Job, plan: StepPlan) -> TrainingLoop:
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer, rate = (
         build_optimizer(model, config.weight_decay),
-        LearningRate(config.learning_rate, plan.total),
+        Cosine(config.learning_rate, plan.total),
     )
     return TrainingLoop(model, job.task, optimizer, rate, [EMA(config.ema_decay)], 0, seed=config.seed)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from benchmarks.common import Points, Table, mean_and_range, mean_and_spread
+from benchmarks.common import Points, Table, grouped, mean_and_range, mean_and_spread
 from benchmarks.searches import Searches, side_by_side
 from hwtickets.config import SearchConfig
 
@@ -89,7 +89,6 @@ def compare(
 def summarise(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One entry for each variant: lists over the seeds, in order."""
     dense = {network["seed"]: network["test"] for network in networks if network["variant"] == "dense"}
-    names = dict.fromkeys(network["variant"] for network in networks)
     return [
         {
             "variant": name,
@@ -100,8 +99,7 @@ def summarise(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "kept": all(one.get("kept", True) for one in own),
             "seconds": [one["seconds"] for one in own],
         }
-        for name in names
-        for own in [[one for one in networks if one["variant"] == name]]
+        for (name,), own in grouped(networks, "variant").items()
     ]
 
 

@@ -1,7 +1,7 @@
 """hwtickets: from a latency budget in milliseconds to a measured, exported network.
 
 In Python: `hwtickets.SearchSpace.from_module`, `hwtickets.Task`, and `profile`, `search`, `draw`, `retrain`,
-`transfer`, `export` and `benchmark` on them. `hwtickets.api` holds all verbs of the command line as
+`transfer`, `export`, `verify` and `benchmark` on them. `hwtickets.api` holds all verbs of the command line as
 functions. Everything is imported when it is first asked for, so that `import hwtickets` stays light.
 """
 
@@ -22,6 +22,7 @@ _PLACES = {
     "profile": "hwtickets.doors",
     "retrain": "hwtickets.run_doors",
     "transfer": "hwtickets.run_doors",
+    "verify": "hwtickets.run_doors",
 }
 _ROOMS = ("api", "search")
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "retrain",
     "search",
     "transfer",
+    "verify",
 ]
 
 

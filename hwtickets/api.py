@@ -22,14 +22,14 @@ from hwtickets.report import build_views, merge_reports
 from hwtickets.report.deployment import with_deployments
 from hwtickets.runs import RunFolder
 from hwtickets.search.job import Job, resolved
-from hwtickets.search.mixed_draw import MAX_DROP, loses_too_much
-from hwtickets.search.space_profile import describe_space
+from hwtickets.search.mixed_draw import loses_too_much
+from hwtickets.search.profiled import describe_space
 from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.supernets import build_supernet
 from hwtickets.tables import LatencyTable, existing_table, importers, list_tables, save_table, table_folder
 from hwtickets.tables import build_table as measure_table
 from hwtickets.tables import check_table as compare_table
-from hwtickets.ticket_verbs import export, retrain, transfer
+from hwtickets.ticket_verbs import export, require_drop, retrain, transfer
 
 __all__ = [
     "benchmark",
@@ -239,7 +239,7 @@ def draw(
     precision: str | None = None,
     table: Path | None = None,
     allow_other_fingerprint: bool = False,
-    max_drop: float = MAX_DROP,
+    max_drop: float | None = None,
 ) -> dict[str, Any]:
     """Draws another ticket from a trained run; no search, only the recipe that follows the draw.
 
@@ -254,13 +254,14 @@ def draw(
             "mixed": every part in the one that is drawn for it, with its widths.
         table: Folder of the latency table; by default the run's, on another device the one of that device.
         allow_other_fingerprint: Use a table also where the device is not as it was measured.
-        max_drop: What precisions that are drawn may cost of the score, in the metric's unit.
+        max_drop: What precisions that are drawn may cost of the score, in the metric's unit; None for what
+            they might in the run.
 
     Returns:
         The ticket's entry for the report, with `path`, `kept`, `measured` and `table`.
     """
-    if not 0 <= max_drop < math.inf:
-        raise UsageError(f"the largest drop is a number of points from 0 on, e.g. 0.5; got {max_drop:g}")
+    if max_drop is not None:
+        require_drop(max_drop)
     if finetune_epochs is not None and not 0 <= finetune_epochs < math.inf:
         raise UsageError(f"the epochs of finetuning are a number, e.g. 0.5; got {finetune_epochs:g}")
     folder = RunFolder.open(run)
@@ -269,9 +270,10 @@ def draw(
         asked |= {"device": device, "precision": get_device(device).precisions[0], "table": None}
     asked |= {"precision": precision} if precision else {}
     asked |= {"table": str(table)} if table else {}
+    asked |= {} if max_drop is None else {"max_drop": max_drop}
     config = recorded_config(folder.config, asked, run / "config.yaml")
     with files.FolderLock(run):
-        return draw_from_run(folder, config, finetune_epochs, progress, max_drop)
+        return draw_from_run(folder, config, finetune_epochs, progress)
 
 
 def draw_each(
@@ -282,7 +284,7 @@ def draw_each(
     progress: Progress,
     precision: str | None = None,
     allow_other_fingerprint: bool = False,
-    max_drop: float = MAX_DROP,
+    max_drop: float | None = None,
 ) -> list[dict[str, Any]]:
     """Draws a ticket for each device and budget from one trained run; arguments as of `draw`.
 

@@ -90,6 +90,7 @@ class SearchConfig(_Config):
             then is the dense one and the teacher. None for what builds it.
         device: The device whose latency counts.
         precision: The precision of the deployed network; if not given, the device's own.
+        max_drop: Where precisions are drawn ("mixed"), what they may cost of the score, in the metric's unit.
         pipeline: The way to the ticket: search and pruning at once (two-in-one), one after the other
             (search-then-prune), one alone (search-only, prune-only), none (post-training: a trained network
             is scored on a few batches, cut, and recovered by the recipe), or what they must beat: uniform or
@@ -157,6 +158,7 @@ class SearchConfig(_Config):
     checkpoint: str | None = None
     device: str = "cpu"
     precision: str = "fp32"
+    max_drop: float = Field(0.5, ge=0)
     pipeline: PipelineName = "two-in-one"
     table: str | None = None
     allow_other_fingerprint: bool = False

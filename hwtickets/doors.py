@@ -18,12 +18,12 @@ from hwtickets.errors import UsageError
 from hwtickets.progress import Progress
 from hwtickets.run_names import run_folder
 from hwtickets.search.job import Job
-from hwtickets.search.space_profile import describe_space
+from hwtickets.search.profiled import describe_space
 from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.ticket import Ticket
 from hwtickets.tasks import TASKS
 from hwtickets.tasks.absent import Absent
-from hwtickets.tasks.custom import UserTask, register
+from hwtickets.tasks.custom import Custom, UserTask, register
 from hwtickets.training.scripts import assist
 
 
@@ -139,12 +139,13 @@ def search(
         settings: Further keys of a search, e.g. `epochs`, `pipeline`, `seed`.
 
     Raises:
+        UsageError: The task's inputs have another shape than those that the space was made for.
         BudgetError: A budget is infeasible. A ticket that misses a budget is returned, with `kept` false.
     """
     folder = Path(output_dir) if output_dir is not None else run_folder("search", resume)
     config = checked_config(
         {
-            **_task_keys(task, space.classes),
+            **_task_keys(task, space),
             **settings,
             **({"checkpoint": str(_weights_file(folder))} if space.given is not None else {}),
             "budgets": dict(budgets or {}),
@@ -170,14 +171,23 @@ def _supernet(space: SearchSpace) -> dict[str, Any]:
     return {"name": space.name, "sizes": dict(space.sizes)}
 
 
-def _task_keys(task: UserTask | str, outputs: int) -> dict[str, str]:
+def _task_keys(task: UserTask | str, space: SearchSpace) -> dict[str, str]:
     if isinstance(task, UserTask):
-        return {"task": "custom", "data": register(task, outputs)}
+        _require_shape(Custom(task, space.classes, 2, 0).input_shape, space.input_shape)
+        return {"task": "custom", "data": register(task, space.classes)}
     if isinstance(task, str):
         return {"task": task}
     raise UsageError(
         f"task is a {type(task).__name__}; expected hwtickets.Task(...) or one of {', '.join(TASKS)}"
     )
+
+
+def _require_shape(given: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if given != expected:
+        raise UsageError(
+            f"task: the train data yields inputs of shape {given}, the space was made for {expected}; make it"
+            " with SearchSpace.from_module(model, inputs) of inputs of that data"
+        )
 
 
 def _weights_file(folder: Path) -> Path:

@@ -123,13 +123,15 @@ class Progress:
     """Shows which stage of a job runs, how far it is and how long is left.
 
     Args:
-        stages: The stages to come, in order; one that is not on the list is numbered on.
+        stages: The stages to come, in order; one that is not on the list is numbered on. Empty where nobody
+            knows how many there will be.
         quiet: Show nothing.
         stream: Where to show it; standard error unless told.
     """
 
     def __init__(self, stages: Sequence[str] = (), quiet: bool = False, stream: TextIO | None = None) -> None:
         self._stages = list(stages)
+        self._announced = bool(stages)
         self._quiet = quiet
         self._stream = sys.stderr if stream is None else stream
         self._line = None if quiet or not self._stream.isatty() else _live_line(self._stream)
@@ -167,7 +169,8 @@ class Progress:
     def _title(self, name: str) -> str:
         if name not in self._stages:
             self._stages.append(name)
-        return f"[{self._stages.index(name) + 1}/{len(self._stages)}] {name}"
+        of_all = f"/{len(self._stages)}" if self._announced else ""
+        return f"[{self._stages.index(name) + 1}{of_all}] {name}"
 
     def _stage(self, title: str, total: int | None, unit: str, done: int) -> Stage:
         if self._quiet:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hwtickets import api
+from hwtickets.deploy.bundle import read_bundle
 from hwtickets.doors import Answer, Found
 from hwtickets.errors import UsageError
-from hwtickets.files import read_json
 from hwtickets.progress import Progress
-from hwtickets.runs import RunFolder
+from hwtickets.sparsity.ticket import Ticket
 from hwtickets.tasks.custom import Custom, UserTask, register
 from hwtickets.training.scripts import assist
 
@@ -45,8 +45,7 @@ def draw(
         BudgetError: A budget is infeasible. A ticket that misses a budget is returned, with `kept` false.
     """
     folder = _folder(run)
-    config = RunFolder.open(folder).config
-    _hold(task, folder, config["task"], config["data"], folder / "ticket")
+    _hold_ticket(task, folder / "ticket")
     assist()
     entry = api.draw(folder, dict(budgets), finetune_epochs, Progress(quiet=quiet), device, **more)
     return Found.of(Path(entry["path"]), entry, entry["kept"], entry["measured"])
@@ -79,8 +78,7 @@ def retrain(
         UsageError: The task is missing, or the ticket was drawn on a built-in one.
     """
     folder = _ticket(ticket)
-    known = _record(folder)["task"]
-    _hold(task, folder, known["name"], known["data"], folder)
+    _hold_ticket(task, folder)
     assist()
     place = None if output_dir is None else Path(output_dir)
     answer = api.retrain(folder, recipe, epochs, place, Progress(quiet=quiet), **more)
@@ -136,7 +134,8 @@ def export(
     ticket: Found | str | Path,
     output_dir: str | Path,
     device: str = "cpu",
-    precision: str = "fp32",
+    precision: str | None = None,
+    task: UserTask | None = None,
     **more: Any,
 ) -> Path:
     """Writes a ticket as a bundle for a device.
@@ -145,14 +144,57 @@ def export(
         ticket: What `search` or `draw` returned, or the folder of a ticket.
         output_dir: Where to write.
         device: Whose runtime the bundle is for.
-        precision: Of the deployed network.
+        precision: Of the deployed network; None for fp32, or as the precisions of its parts were drawn.
+        task: The task of the ticket where it is one of your own, and this script has not searched on it;
+            int8 and mixed precision look at its data.
         more: Further arguments of `api.export`.
 
     Returns:
         The bundle's folder.
+
+    Raises:
+        UsageError: The task is missing, or the ticket was drawn on a built-in one.
     """
-    progress = Progress(quiet=True)
-    return api.export(_ticket(ticket), "onnx", Path(output_dir), progress, precision, device, **more)
+    folder = _ticket(ticket)
+    _hold_ticket(task, folder)
+    return api.export(folder, "onnx", Path(output_dir), Progress(quiet=True), precision, device, **more)
+
+
+def verify(
+    bundle: str | Path,
+    device: str = "cpu",
+    images: int = 500,
+    ticket: Found | str | Path | None = None,
+    task: UserTask | None = None,
+    **more: Any,
+) -> Answer:
+    """Compares a bundle on a device with PyTorch.
+
+    Args:
+        bundle: Folder of the bundle.
+        device: Name of the device.
+        images: How many images.
+        ticket: What it was exported from: images are then taken from the task's validation data, not the
+            samples of the bundle.
+        task: The task where it is one of your own, and this script has not searched on it: for its data, and
+            for its score.
+        more: Further arguments of `api.verify`.
+
+    Returns:
+        As `api.verify`; it prints as lines.
+
+    Raises:
+        NumericsError: The outputs differ by more than the precision explains.
+        UsageError: The task is missing, or the bundle is of a built-in one.
+    """
+    place = Path(bundle)
+    folder = None if ticket is None else _ticket(ticket)
+    if folder is not None:
+        _hold_ticket(task, folder)
+    elif task is not None:
+        opened = read_bundle(place)
+        _hold(task, place, opened.facts["task"], None, opened.expected.shape[1])
+    return Answer(api.verify(place, device, images, folder, **more))
 
 
 def benchmark(
@@ -186,15 +228,15 @@ def _ticket(ticket: Found | str | Path) -> Path:
     return ticket.path / "ticket" if isinstance(ticket, Found) else Path(ticket)
 
 
-def _record(ticket: Path) -> dict[str, Any]:
-    record: dict[str, Any] = read_json(ticket / "ticket.json", "ticket")
-    return record
+def _hold_ticket(task: UserTask | None, ticket: Path) -> None:
+    """`_hold` for the task that a ticket was drawn on."""
+    if task is not None:
+        known = Ticket.load(ticket)
+        _hold(task, ticket, known.task["name"], known.task["data"], known.architecture.classes)
 
 
-def _hold(task: UserTask | None, where: Path, name: str, data: str, ticket: Path) -> None:
-    """Lets a task of the user's be the one that a run or a ticket was made on."""
-    if task is None:
-        return
+def _hold(task: UserTask, where: Path, name: str, data: str | None, outputs: int) -> None:
+    """Lets a task of the user's be the one that a run, a ticket or a bundle was made on."""
     if name != Custom.name:
         raise UsageError(f"{where} was made on task {name}, which finds its data itself; leave task out")
-    register(task, _record(ticket)["architecture"]["classes"], data)
+    register(task, outputs, data)

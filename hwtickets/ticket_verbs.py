@@ -17,7 +17,7 @@ from hwtickets.deploy.evidence import Evidence
 from hwtickets.deploy.mixed import Mixed
 from hwtickets.deploy.onnx_export import GraphOptions
 from hwtickets.deploy.packed import pack_bundle
-from hwtickets.deploy.precision import Bf16, Fp16, Fp32, Int8, Precision
+from hwtickets.deploy.precision import Fp32, Half, Int8, Precision
 from hwtickets.deploy.quantization import recipe_for
 from hwtickets.devices import get_device, open_bench
 from hwtickets.errors import UsageError, unknown
@@ -149,8 +149,7 @@ def export(
     """
     if format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    if not 0 <= max_drop < math.inf:
-        raise UsageError(f"the largest drop is a number of points from 0 on, e.g. 0.5; got {max_drop:g}")
+    require_drop(max_drop)
     drawn = precisions_of(ticket) if precision in (None, "mixed") and latency is None else {}
     precision = precision or ("mixed" if drawn else "fp32")
     if (latency is not None) != (precision == "mixed") and not drawn:
@@ -179,18 +178,26 @@ def export(
         recipe = recipe_for(runtime)
         converters: dict[str, Callable[[], Precision]] = {
             "fp32": Fp32,
-            "fp16": lambda: Fp16(runtime),
-            "bf16": lambda: Bf16(runtime),
+            "fp16": lambda: Half("fp16", runtime),
+            "bf16": lambda: Half("bf16", runtime),
             "int8": lambda: Int8(task_of(Ticket.load(ticket)), recipe, max_drop, progress),
             "mixed": as_drawn if drawn else mixed,
         }
         if precision not in converters:
             raise unknown("precision", precision, converters)
         graph = GraphOptions(opset, dynamic_batch)
-        write_bundle(ticket, folder, converters[precision](), graph, runtime)
-    if format == "tensorrt":
-        settings = EngineSettings("int8" if precision == "mixed" else precision, dla=dla)
-        build_engine(folder / "model.onnx", profile, folder, settings)
-    if compress:
-        pack_bundle(folder)
-    return folder
+
+        def finish(place: Path) -> None:
+            if format == "tensorrt":
+                settings = EngineSettings("int8" if precision == "mixed" else precision, dla=dla)
+                build_engine(place / "model.onnx", profile, place, settings)
+            if compress:
+                pack_bundle(place)
+
+        return write_bundle(ticket, folder, converters[precision](), graph, runtime, finish)
+
+
+def require_drop(max_drop: float) -> None:
+    """Raises a UsageError if this is nothing that a score may fall by."""
+    if not 0 <= max_drop < math.inf:
+        raise UsageError(f"the largest drop is a number of points from 0 on, e.g. 0.5; got {max_drop:g}")

@@ -47,6 +47,15 @@ def test_a_stage_that_was_not_announced_is_numbered_on() -> None:
     ]
 
 
+def test_without_a_list_nothing_is_said_of_how_many_stages_there_are() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream=stream)
+    for name in ("data", "latency table"):
+        with progress.stage(name):
+            pass
+    assert stream.getvalue().splitlines()[::2] == ["[1] data", "[2] latency table"]
+
+
 def test_a_stage_that_fails_says_stopped() -> None:
     stream = io.StringIO()
     with (

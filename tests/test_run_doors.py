@@ -139,6 +139,21 @@ def test_retraining_takes_the_task(found: Any, tmp_path: Path) -> None:
     assert not torch.equal(new.weights["body.mid.weight"], old.weights["body.mid.weight"])
 
 
+@pytest.mark.usefixtures("anew")
+def test_eight_bits_look_at_the_task(found: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"does not hold.*hwtickets\.export\(ticket"):
+        hw.export(found, tmp_path / "none", precision="int8")
+    bundle = hw.export(found, tmp_path / "int8", precision="int8", task=bars(), max_drop=100)
+    answer = hw.verify(bundle, images=8, ticket=found, task=bars())
+    assert answer["precision"] == "int8" and 0 <= answer["score_of_pytorch"] <= 100
+
+
+@pytest.mark.usefixtures("anew")
+def test_a_bundle_is_judged_by_the_task_that_is_given(found: Any) -> None:
+    answer = hw.verify(found.path / "bundle", task=bars(score=lambda outputs, targets: 42.0))
+    assert answer["score_on_samples"] == answer["score_of_pytorch"] == 42.0
+
+
 def test_a_ticket_learns_other_classes(found: Any, tmp_path: Path) -> None:
     other = bars(3, classes=["top", "middle", "bottom"])
     answer = hw.transfer(found, other, epochs=2, freeze="trunk", output_dir=tmp_path / "new", quiet=True)
@@ -199,6 +214,8 @@ def task_ticket(found: Any, tmp_path: Path) -> Path:
         ({"train": [(torch.zeros(12), 1)] * 20}, "expected batches of images"),
         ({"train": examples(20, 5, 0)}, r"the loss failed \(Target 4 is out of bounds.* type int64"),
         ({"validation": []}, "the validation data is empty"),
+        ({"train": [(torch.full((1, 12, 12), torch.nan), 1)] * 20}, r"is nan \(their inputs are not all fin"),
+        ({"train": [(torch.zeros(1, 8, 8), 1)] * 20}, r"\(1, 8, 8\), the space was made for \(1, 12, 12\)"),
     ],
 )
 def test_a_task_that_is_none_is_one_line(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,10 +11,10 @@ import typer
 
 from hwtickets.budgets import parse_budget
 from hwtickets.cli import options
-from hwtickets.cli.predicted import not_measured
+from hwtickets.cli.missed import not_kept, not_measured
 from hwtickets.cli.printing import print_fields, print_json
 from hwtickets.cli.sessions import interruptible
-from hwtickets.errors import BudgetError, NumericsError, UsageError
+from hwtickets.errors import BudgetError, UsageError
 
 NAME = "draw"
 EXAMPLE = "hwtickets draw runs/demo --latency 25%"
@@ -39,8 +38,9 @@ def run(
         ),
     ] = None,
     max_drop: Annotated[
-        float, typer.Option(help="Points of the score that the precisions of mixed may cost.")
-    ] = 0.5,
+        float | None,
+        typer.Option(help="Points of the score that the precisions of mixed may cost (default: the run's)."),
+    ] = None,
     table: options.Table = None,
     allow_other_fingerprint: options.OtherFingerprint = False,
     finetune: Annotated[
@@ -126,12 +126,6 @@ def _judge(tickets: Sequence[dict[str, Any]], run: Path, budgets: Sequence[Mappi
     for ticket in (ticket for ticket in tickets if not ticket["kept"]):
         if "error" in ticket:
             raise BudgetError(f"{ticket['device']}, {ticket['budget_text']}: {ticket['error']}")
-        if ticket.get("drop", 0.0) > ticket.get("max_drop", math.inf):
-            raise NumericsError(
-                f"the precisions cost {ticket['drop']:.3g} points, {ticket['max_drop']:g} are allowed; allow"
-                f" more (--max-drop) or a longer latency; the nearest ticket is in {ticket['path']}"
-            )
-        known = "measured" if ticket["measured"] else "predicted"
-        raise BudgetError(f"no ticket kept the budget as {known}; the nearest one is in {ticket['path']}")
+        raise not_kept(ticket, ticket["measured"], ticket["path"])
     for ticket in (ticket for ticket in tickets if not ticket["measured"]):
         raise not_measured(ticket["table"], f"hwtickets draw {run}", budgets[0])

@@ -78,6 +78,14 @@ Precision = Annotated[
     str | None,
     typer.Option("--precision", help="Precision of the deployed network (default: the device's own)."),
 ]
+DrawnPrecision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help="Precision of the deployed network, or mixed: that of every part is drawn with its widths"
+        " (default: the device's own).",
+    ),
+]
 Table = Annotated[
     Path | None,
     typer.Option(help="Folder of the latency table (default: that of the device and supernet)."),
@@ -91,7 +99,7 @@ OtherFingerprint = Annotated[
 ]
 Task = Annotated[
     str | None,
-    typer.Option(help="What is learnt: classification, segmentation or keypoints (default: the first)."),
+    typer.Option(help="What is learnt: classification, segmentation or keypoints (default: classification)."),
 ]
 Data = Annotated[
     str | None,

@@ -85,7 +85,7 @@ def _lines(values: Mapping[str, Any], indent: str = "", unit: str = "") -> Itera
             yield from _lines(value, indent + "  ", "_ms" if key.endswith("_ms") else "")
         elif isinstance(value, Sequence) and not isinstance(value, str):
             listed = any(isinstance(entry, Mapping) for entry in value)
-            yield label, "" if listed else ", ".join(map(str, value)) or "none"
+            yield label, "" if listed else ", ".join(amount(key, one) for one in value) or "none"
             yield from ((f"{indent}  -", _row(entry)) for entry in value if isinstance(entry, Mapping))
         else:
             yield label, amount(key + unit if isinstance(value, float) else key, value)

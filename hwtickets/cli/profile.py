@@ -7,7 +7,7 @@ from typing import Any
 
 from hwtickets.budgets import format_amount
 from hwtickets.cli import options
-from hwtickets.cli.predicted import not_measured
+from hwtickets.cli.missed import not_measured
 from hwtickets.cli.printing import fields, print_json
 from hwtickets.cli.sessions import interruptible
 from hwtickets.errors import BudgetError

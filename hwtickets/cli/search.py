@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hwtickets.cli import options, profile
-from hwtickets.cli.predicted import not_measured
+from hwtickets.cli.missed import not_kept, not_measured
 from hwtickets.cli.printing import print_json
 from hwtickets.cli.sessions import interruptible, resume_command, this_command
-from hwtickets.errors import BudgetError
 from hwtickets.run_names import run_folder
 
 if TYPE_CHECKING:
@@ -38,7 +37,11 @@ def run(
     keep: options.Keep = None,
     checkpoint: options.Checkpoint = None,
     sizes: options.Sizes = None,
-    precision: options.Precision = None,
+    precision: options.DrawnPrecision = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(help="Points of the score that the precisions of mixed may cost (default: 0.5)."),
+    ] = None,
     pipeline: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +95,7 @@ def run(
         data=data,
         resolution=resolution,
         precision=precision,
+        max_drop=max_drop,
         pipeline=pipeline,
         table=None if table is None else str(table),
         allow_other_fingerprint=allow_other_fingerprint or None,
@@ -113,6 +117,7 @@ def search(config: SearchConfig, folder: Path, resume: bool, dry_run: bool, as_j
 
     Raises:
         BudgetError: The ticket misses a budget; the nearest one is there all the same. Dry, none can keep it.
+        NumericsError: Its precisions cost more of the score than they may; it is there all the same.
         DeviceError: Latencies are predicted, as there is no device; all the rest is there.
     """
     from hwtickets.progress import Progress
@@ -133,18 +138,17 @@ def search(config: SearchConfig, folder: Path, resume: bool, dry_run: bool, as_j
     elif dry_run:
         profile.show(result)
     else:
-        _show(result)
+        _show(result, folder)
     if dry_run:
         profile.check(result["budgets"])
     if not result.get("kept", True):
-        known = "measured" if result["measured"] else "predicted"
-        raise BudgetError(f"no ticket kept the budget as {known}; the nearest one is in {folder}")
+        raise not_kept(result["tickets"][0], result["measured"], folder)
     if not result["measured"]:
         table = result["table"] if dry_run else result["table"]["name"]
         raise not_measured(table, f"hwtickets draw {folder}", config.budgets)
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: dict[str, Any], folder: Path) -> None:
     from hwtickets.report.networks import list_networks
     from hwtickets.report.schema import read_report
     from hwtickets.report.wording import notes_of, verdict
@@ -154,4 +158,5 @@ def _show(result: dict[str, Any]) -> None:
     print(verdict(document.runs[0], list_networks(document)))
     for note in notes_of(document):
         print(note)
+    print(f"bundle: {folder / 'bundle'}")
     print(f"report: {result['report_html']}")

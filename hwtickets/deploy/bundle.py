@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ def write_bundle(
     precision: Precision | None = None,
     graph: GraphOptions | None = None,
     runtime: str = "onnxruntime",
+    finish: Callable[[Path], None] | None = None,
 ) -> Path:
     """Exports a saved ticket.
 
@@ -63,6 +65,7 @@ def write_bundle(
             it from that.
         graph: What can be chosen of the graph.
         runtime: Of the device that the runners are for; see `DeviceProfile`.
+        finish: What is done to the complete bundle before it takes its place, given the folder that holds it.
 
     Returns:
         The bundle's folder.
@@ -95,7 +98,9 @@ def write_bundle(
         files.write_json(
             place / "model.json", {**facts, "onnx_sha256": files.sha256_of(place / "model.onnx")}
         )
-        _remove_stale(folder, facts)
+        if finish is not None:
+            finish(place)
+        _remove_stale(folder, place, facts)
     return folder
 
 
@@ -119,6 +124,10 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         HwticketsError: Missing, damaged or altered; names the file.
     """
+    if not (folder / "model.json").is_file():
+        raise HwticketsError(
+            f"{folder} is no bundle (no model.json); name a folder that hwtickets export wrote"
+        )
     facts = files.read_json(folder / "model.json", "bundle")
     unpack_bundle(folder)
     bundle = Bundle(folder, facts, *_expected(folder))
@@ -167,8 +176,10 @@ def _tolerance(precision: str, kit: str) -> float:
     return TOLERANCES["fp16" if like_fp16 else precision]
 
 
-def _remove_stale(folder: Path, facts: dict[str, Any]) -> None:
+def _remove_stale(folder: Path, place: Path, facts: dict[str, Any]) -> None:
+    """Removes what an earlier bundle in `folder` had and the one in `place` has not."""
     if not (folder / "model.json").is_file():
         return
     for path in stale_files(folder, facts["kit"], facts["task"]):
-        path.unlink()
+        if not (place / path.name).exists():
+            path.unlink()

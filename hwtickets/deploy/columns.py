@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwtickets.deploy.evidence import NOISE_IMAGES, Evidence, outputs_of
+from hwtickets.deploy.evidence import NOISE_IMAGES, Evidence, disturbance, outputs_of
 from hwtickets.deploy.layers import by_block, layer_times
 from hwtickets.deploy.parts import Crossing, Parts
 from hwtickets.deploy.quantization import Array, Quantizer
@@ -118,7 +118,7 @@ def _losses(network: MixableNetwork, evidence: Evidence) -> _Vector:
     for part in network.parts.nodes:
         alone = network.mixed(network.only(part))
         drops.append(max(0.0, exact - evidence.score(alone, _LOSS_IMAGES)))
-        noise.append(float(np.square(outputs_of(alone, images) - outputs).mean()))
+        noise.append(disturbance(alone, images, outputs))
     one_image = 100 / min(len(evidence.images), _LOSS_IMAGES)
     losses: _Vector = np.array(drops) + one_image * np.array(noise) / max(sum(noise), 1e-30)
     return losses

@@ -53,6 +53,17 @@ def outputs_of(model: bytes, images: Array) -> Array:
     return np.concatenate([session.run({"x": image[None]})[0] for image in images])
 
 
+def disturbance(model: bytes, images: Array, exact: Array) -> float:
+    """How far the outputs of a serialized network are from exact ones: mean square, no unit.
+
+    Args:
+        model: The network.
+        images: Inputs, shape (images, channels, height, width).
+        exact: Outputs of the exact network for them, shape (images, ...).
+    """
+    return float(np.square(outputs_of(model, images) - exact).mean())
+
+
 def _calibration(task: Task) -> Array:
     wanted = _at_most(_CALIBRATION_IMAGES, task)
     images = task.calibration_batch(0)

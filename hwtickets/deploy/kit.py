@@ -17,8 +17,9 @@ _DEFAULT, _COMMON = "onnxruntime", "common"
 _OF_AGENT = {"tensorrt": ("hwt_build.py", "hwt_cuda.py", "hwt_engine.py", "hwt_refused.py")}
 #: Python modules of the common kit that every bundle gets; the others are named after the task they are for.
 _EVERYWHERE = ("run.py", "pictures.py")
-#: What others made of a bundle's model, for that model only.
-_LEFT_BEHIND = ("model.engine", "model.engine.json", "model.engine.timings", "model.onnx.npz", "unpack.py")
+#: A bundle's model in all its forms, and what others made of it, for that model only.
+_OF_MODEL = ("model.onnx", "model.onnx.npz", "unpack.py")
+_LEFT_BEHIND = (*_OF_MODEL, "model.engine", "model.engine.json", "model.engine.timings")
 
 
 def kit_of(runtime: str) -> str:
@@ -47,7 +48,7 @@ def kit_files(kit: str, task: str) -> dict[str, Path]:
 
 
 def stale_files(folder: Path, kit: str, task: str) -> list[Path]:
-    """What an earlier export of another kit or task left in a bundle, and what runners made of its model."""
+    """The model of an earlier bundle, what runners made of it, and what is of another kit or task."""
     kits = {_DEFAULT, *_KITS.values()}
     common = {path.name for path in (resource_dir("export") / _COMMON).glob("*.py")}
     known = common.union(_LEFT_BEHIND, *(kit_files(name, task) for name in kits))

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from hwtickets.deploy.columns import MixableNetwork
-from hwtickets.deploy.evidence import NOISE_IMAGES, Evidence, outputs_of
+from hwtickets.deploy.evidence import NOISE_IMAGES, Evidence, disturbance, outputs_of
 
 
 def part_losses(
@@ -36,7 +36,7 @@ def part_losses(
         whole = evidence.score(network.mixed(network.only(*parts, precision=precision)))
         noise = np.array(
             [
-                float(np.square(outputs_of(network.mixed(alone), images) - outputs).mean())
+                disturbance(network.mixed(alone), images, outputs)
                 for alone in (network.only(part, precision=precision) for part in parts)
             ]
         )

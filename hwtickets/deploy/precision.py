@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from hwtickets.deploy.evidence import NOISE_IMAGES, Evidence
@@ -12,6 +13,9 @@ from hwtickets.progress import Progress
 from hwtickets.runtimes.half import require_safe_in_half
 from hwtickets.runtimes.precision import at_precision
 from hwtickets.tasks.task import Task
+
+#: What ONNX Runtime on a CPU is asked before it gets a network in 16 bits.
+_LOADABLE: dict[str, Callable[[bytes], None]] = {"fp16": require_safe_in_half, "bf16": require_runnable}
 
 
 class Precision(Protocol):
@@ -37,51 +41,26 @@ class Fp32:
         return model, {}
 
 
-class Fp16:
-    """Weights and activations in half precision; inputs and outputs stay fp32.
+class Half:
+    """Weights and activations in 16 bits; inputs and outputs stay fp32.
 
     Args:
+        name: "fp16", or "bf16", which takes opset 22.
         runtime: What the network will run in.
     """
 
-    name = "fp16"
-
-    def __init__(self, runtime: str) -> None:
-        self._runtime = runtime
+    def __init__(self, name: str, runtime: str) -> None:
+        self.name, self._runtime = name, runtime
 
     def converted(self, model: bytes) -> tuple[bytes, dict[str, Any]]:
         """The network with Cast nodes at its ends.
 
         Raises:
-            DeviceError: The runtime cannot load it.
+            DeviceError: The runtime cannot load it, or lacks operators in this precision; names them.
         """
-        halved = at_precision(model, "fp16")
+        halved = at_precision(model, self.name)
         if self._runtime == "onnxruntime":
-            require_safe_in_half(halved)
-        return halved, {}
-
-
-class Bf16:
-    """Weights and activations in bfloat16; inputs and outputs stay fp32.
-
-    Args:
-        runtime: What the network will run in.
-    """
-
-    name = "bf16"
-
-    def __init__(self, runtime: str) -> None:
-        self._runtime = runtime
-
-    def converted(self, model: bytes) -> tuple[bytes, dict[str, Any]]:
-        """The network in opset 22, with Cast nodes at its ends.
-
-        Raises:
-            DeviceError: The runtime lacks operators in bfloat16; names them.
-        """
-        halved = at_precision(model, "bf16")
-        if self._runtime == "onnxruntime":
-            require_runnable(halved)
+            _LOADABLE[self.name](halved)
         return halved, {}
 
 

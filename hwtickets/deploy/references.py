@@ -44,7 +44,8 @@ def find_reference(bundle: Bundle, ticket: Path | None) -> Reference:
     """
     folder = _beside(bundle) if ticket is None else ticket
     if folder is None:
-        return Reference(bundle.model_path.read_bytes(), "the bundle's own file in ONNX Runtime here")
+        origin = "the bundle's own file in ONNX Runtime here (--ticket FOLDER compares with its ticket)"
+        return Reference(bundle.model_path.read_bytes(), origin)
     loaded = ticket_of(bundle, folder)
     architecture = loaded.architecture
     module = deployable(loaded.module(), architecture.forms)

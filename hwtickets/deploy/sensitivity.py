@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from hwtickets.deploy.evidence import outputs_of
+from hwtickets.deploy.evidence import disturbance, outputs_of
 from hwtickets.deploy.quantization import Array, Quantizer
 from hwtickets.errors import NumericsError
 
@@ -78,6 +76,6 @@ def _by_noise(quantizer: Quantizer, model: bytes, images: Array) -> list[str]:
 
     def noise(node: str) -> float:
         alone = quantizer.quantized([other for other in quantizer.nodes if other != node])
-        return float(np.square(outputs_of(alone, images) - exact).mean())
+        return disturbance(alone, images, exact)
 
     return sorted(quantizer.nodes, key=noise, reverse=True)

@@ -98,17 +98,6 @@ def sparse_account_on(bench: Bench, model: Model, inputs: Mapping[str, Array]) -
     return [{**asdict(entry), "shape": list(entry.shape), "ratio": entry.ratio} for entry in account]
 
 
-def summary(account: Sequence[LayerAccount]) -> str:
-    """The account in one line, e.g. "2:4 in 3 of 9 weights; a sparse kernel was chosen for 1 of them"."""
-    held = [entry for entry in account if entry.pattern == "2:4"]
-    text = f"2:4 in {len(held)} of {len(account)} weights"
-    if not held:
-        return text
-    if all(entry.kernel == UNTOLD for entry in held):
-        return f"{text}; TensorRT does not tell which kernels were chosen"
-    return f"{text}; a sparse kernel was chosen for {sum(e.kernel == SPARSE for e in held)} of them"
-
-
 def _kernel(node: str, layer: EngineLayer | None, record: EngineRecord) -> str:
     picked = record.sparsity.picked if record.sparsity else ()
     if any(node == name or node in nodes_in_name(name) for name in picked):

@@ -40,9 +40,7 @@ class Delivery:
         self._draws: list[dict[str, Any]] = []
         samples = Samples.of(job.task)
         self._gauge = _gauge(run, job, order, samples)
-        self._mixed = (
-            MixedDraw(job, order.pricing, order.point, order.mixed, order.max_drop) if order.mixed else None
-        )
+        self._mixed = MixedDraw(job, order.pricing, order.point, order.mixed) if order.mixed else None
         self._drawer = self._mixed.drawer() if self._mixed else drawer_of(job, order.pricing, order.point)
         self._finishing = Finishing(run, job, order, self._gauge, samples, self._mixed)
 

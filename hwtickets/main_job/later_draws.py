@@ -18,7 +18,6 @@ from hwtickets.main_job.summary import ticket_entry
 from hwtickets.progress import Progress
 from hwtickets.runs import RunFolder
 from hwtickets.search.job import Job
-from hwtickets.search.mixed_draw import MAX_DROP
 
 
 def draw_from_run(
@@ -26,7 +25,6 @@ def draw_from_run(
     config: SearchConfig,
     epochs: float | None,
     progress: Progress,
-    max_drop: float = MAX_DROP,
 ) -> dict[str, Any]:
     """Draws another ticket of a finished search, applies the run's recipe to it and measures it.
 
@@ -35,7 +33,6 @@ def draw_from_run(
         config: The run's configuration with the new budgets and device.
         epochs: Passes over the training data for the ticket; None for as many as the recipe takes.
         progress: Where to report.
-        max_drop: What drawn precisions may cost of the score, in the metric's unit.
 
     Returns:
         The ticket's entry for the report, with `path`, `kept`, `measured` and the `table` of the prices.
@@ -48,12 +45,12 @@ def draw_from_run(
     prepared = prepare(job)
     pricing = prepared.pricing(job, config.price)
     state = run.state / config.price
-    point = point_of(job, pricing, state, prepared.reached(pricing), pricing.costs_of)
+    point = point_of(job, pricing, state, prepared.limits, prepared.costs_of_points(pricing))
     folder = run.path / "draws" / _folder_name(run, job)
     (folder / "delivery.json").unlink(missing_ok=True)
     steps = None if epochs is None else round(epochs * job.task.steps_per_epoch)
     order = Order(pricing, point, prepared.profile, prepared.table, state, folder, steps=steps)
-    order = replace(order, mixed=prepared.mixed, max_drop=max_drop)
+    order = replace(order, mixed=prepared.mixed)
     entry = Delivery(run, job, order).deliver()
     latency = LatencyCost(prepared.table, prepared.profile.correction)
     shown = ticket_entry(entry, config.price, "ticket", job, latency, folder, test=False)

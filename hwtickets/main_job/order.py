@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hwtickets.search.mixed_draw import MAX_DROP
 from hwtickets.search.mixed_prices import MixedPrices
 from hwtickets.search.points import DrawPoint
 from hwtickets.search.shrinking import Pricing
@@ -27,7 +26,6 @@ class Order:
         suffix: Appended to the names of the stages, e.g. " by macs".
         steps: Training steps of the drawn network; None for those of the recipe.
         mixed: Prices in every precision, where precisions are drawn.
-        max_drop: What drawn precisions may cost of the score, in the metric's unit.
     """
 
     pricing: Pricing
@@ -39,4 +37,3 @@ class Order:
     suffix: str = ""
     steps: int | None = None
     mixed: MixedPrices | None = None
-    max_drop: float = MAX_DROP

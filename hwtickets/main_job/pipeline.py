@@ -133,9 +133,8 @@ def _search_and_deliver(
         with _timed(run, f"search{suffix}"):
             _train(run, job, pricing, state, f"search{suffix}")
     with _timed(run, f"deliver{suffix}"):
-        reached = prepared.reached(pricing)
-        own = {metric: limit for metric, limit in reached.items() if metric == pricing.price}
-        point = point_of(job, pricing, state, own)
+        own = {metric: limit for metric, limit in prepared.limits.items() if metric == pricing.price}
+        point = point_of(job, pricing, state, own, prepared.costs_of_points(pricing) if job.mixed else None)
         order = Order(pricing, point, prepared.profile, prepared.table, state, folder, suffix)
         return Delivery(run, job, replace(order, mixed=prepared.mixed)).deliver()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from hwtickets.budgets import format_amount
-from hwtickets.costs import LatencyCost
+from hwtickets.costs import AdditiveCost, LatencyCost
 from hwtickets.devices import device_fingerprint
 from hwtickets.errors import BudgetError
 from hwtickets.search.job import Job
@@ -42,9 +42,7 @@ class Prepared:
 
     def pricing(self, job: Job, price: str) -> Pricing:
         """Prices corrected to the device's present speed."""
-        costs = (
-            self.mixed.lowest() if self.mixed else all_costs(LatencyCost(self.table, self.profile.correction))
-        )
+        costs = self.mixed.lowest() if self.mixed else self._trained_costs()
         paid = price if price != "latency" or "latency" in self.limits else next(iter(self.limits), price)
         config = job.config
         return Pricing(
@@ -58,12 +56,16 @@ class Prepared:
             config.unit_price,
         )
 
-    def reached(self, pricing: Pricing) -> dict[str, float]:
-        """The limits that a draw point has to be above; the whole supernet may be below one in 8 bits."""
-        if self.mixed is None:
-            return self.limits
-        dense = pricing.costs_of(pricing.space.dense())
-        return {metric: min(limit, dense[metric]) for metric, limit in self.limits.items()}
+    def costs_of_points(self, pricing: Pricing) -> Callable[[Mapping[str, int]], dict[str, float]]:
+        """What draw points cost in the precision of training, also where others are drawn.
+
+        A mix is then drawn from the point that a draw without it would be from, and can only gain by it: by
+        its price in 8 bits a point is larger, but it was trained for fewer steps.
+        """
+        return replace(pricing, costs=self._trained_costs()).costs_of
+
+    def _trained_costs(self) -> dict[str, AdditiveCost]:
+        return all_costs(LatencyCost(self.table, self.profile.correction))
 
 
 def prepare(job: Job) -> Prepared:
@@ -94,17 +96,13 @@ def prepare(job: Job) -> Prepared:
 
 
 def _dearest_left(job: Job, table: LatencyTable, metric: str) -> str:
-    """The layer of a module that costs most in its smallest network, and why it stays."""
+    """The operator of a module that costs most in its smallest network, and why it stays."""
     cost = all_costs(LatencyCost(table))[metric]
     alignment = job.config.alignment or job.device.alignment
     narrowest = {
         name: 0 if unit.residual else job.space.widths_allowed(name, alignment)[0]
         for name, unit in job.space.units.items()
     }
-    layers: dict[str, float] = {}
-    for operator in job.space.graph(narrowest):
-        layer = operator.name.partition("/")[0]
-        layers[layer] = layers.get(layer, 0.0) + cost.operators([operator])
-    dearest = max(layers, key=lambda layer: layers[layer])
-    reason = job.space.unprunable.get(dearest, "cut as far as it goes")
+    dearest = max(job.space.graph(narrowest), key=lambda operator: cost.operators([operator])).name
+    reason = job.space.unprunable.get(dearest.partition("/")[0], "cut as far as it goes")
     return f"; what costs most of it is {dearest} ({reason})"

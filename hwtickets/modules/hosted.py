@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from hwtickets.errors import HwticketsError, UsageError, unknown
@@ -12,6 +13,34 @@ from hwtickets.modules.gates import place_gates
 from hwtickets.modules.multihead import convert
 from hwtickets.space.units import Unit
 from hwtickets.supernets.base import Supernet
+
+
+def plain_module(given: object) -> nn.Module:
+    """The module that its author wrote, out of what `torch.compile` puts around it.
+
+    Raises:
+        UsageError: It is no module, or one whose layers cannot be cut: compiled, quantized, without sizes.
+    """
+    module = getattr(given, "_orig_mod", given)
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"the model is a {type(given).__name__}; expected a torch.nn.Module")
+    for name, part in module.named_modules():
+        reason = _uncuttable(part)
+        if reason:
+            raise UsageError(f"module {name or type(part).__name__}: {reason}")
+    return module
+
+
+def _uncuttable(part: nn.Module) -> str:
+    """Why a layer cannot be cut, and what to do; empty if it can."""
+    if isinstance(part, torch.jit.ScriptModule):
+        return "TorchScript cannot be cut; give the module that it was made from"
+    if any(nn.parameter.is_lazy(tensor) for tensor in part.parameters(recurse=False)):
+        return "its sizes are not known yet; run the network once on an input first"
+    leaf = next(part.children(), None) is None
+    if leaf and not all(isinstance(tensor, Tensor) for tensor in part.state_dict().values()):
+        return "its weights are packed, quantized; give the network as it was before, in fp32"
+    return ""
 
 
 class HostedNetwork(Supernet):
@@ -27,7 +56,7 @@ class HostedNetwork(Supernet):
         keep: Names of modules of the body that are left alone, with everything inside of them.
 
     Raises:
-        UsageError: A name in `keep` is no module of the body.
+        UsageError: A name in `keep` is no module of the body, or the body is no plain module.
         HwticketsError: The body does not run on such an input.
     """
 
@@ -40,6 +69,7 @@ class HostedNetwork(Supernet):
         keep: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        body = plain_module(body)
         names = [name for name, _ in body.named_modules() if name]
         for name in keep:
             if name not in names:

@@ -20,6 +20,8 @@ from hwtickets.modules import live
 TIMM = "timm"
 #: Where training scripts put a state dict among other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+#: What torch.compile, and DataParallel and its kin, put in front of names.
+_PREFIXES = ("_orig_mod.", "module.")
 
 
 def load_module(reference: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -159,7 +161,7 @@ def _read(path: Path) -> Any:
 
 
 def _unwrapped(held: Any, module: nn.Module) -> dict[str, Tensor]:
-    """The state dict in a checkpoint, without the prefix that `DataParallel` and its kin add."""
+    """The state dict in a checkpoint, without what was put around it or in front of its names."""
     wrapper = next(
         (key for key in _WRAPPERS if isinstance(held, dict) and isinstance(held.get(key), dict)), None
     )
@@ -168,9 +170,9 @@ def _unwrapped(held: Any, module: nn.Module) -> dict[str, Tensor]:
         raise HwticketsError(
             "the checkpoint is not a state dict; save it with torch.save(model.state_dict(), PATH)"
         )
-    prefix = "module."
-    if all(name.startswith(prefix) for name in weights) and not set(weights) <= set(module.state_dict()):
-        return {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    for prefix in _PREFIXES:
+        if all(name.startswith(prefix) for name in weights) and not set(weights) <= set(module.state_dict()):
+            weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     return dict(weights)
 
 

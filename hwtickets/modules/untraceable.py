@@ -11,7 +11,10 @@ import torch
 from hwtickets.errors import HwticketsError
 
 #: What torch says where a run without data would need some.
-_VALUES = ("item", "data-dependent", "_local_scalar_dense", "bool", "meta tensors", "meta device", "nonzero")
+_VALUES = (
+    *("item", "data-dependent", "_local_scalar_dense", "bool", "nonzero"),
+    *("meta tensor", "meta device", "device meta"),
+)
 _NOT_THEIRS = (Path(torch.__file__).parent, Path(__file__).parents[1])
 
 
@@ -23,13 +26,13 @@ def untraceable(error: Exception, where: str, shape: Sequence[int]) -> Hwtickets
         where: The part of the module that ran.
         shape: Of the input.
     """
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    said = f"{line}{_place(error)}"
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    said = f"{line.partition('. ')[0].rstrip('.')}{_place(error)}"
     values = isinstance(error, RuntimeError | NotImplementedError | TypeError)
     if values and any(sign in line for sign in _VALUES):
         return HwticketsError(
-            f"module {where}: its forward depends on the values of tensors (dynamic control flow), so its"
-            f" channels cannot be followed ({said})"
+            f"module {where}: its forward depends on the values of tensors (dynamic control flow) or moves"
+            f" them between devices, so its channels cannot be followed ({said})"
         )
     return HwticketsError(f"module {where}: cannot be traced on an input of {tuple(shape)} ({said})")
 

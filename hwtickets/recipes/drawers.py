@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from hwtickets.modules.gates import add_gates, fold_gates
 from hwtickets.pipelines import PIPELINES
@@ -14,16 +13,15 @@ from hwtickets.search.draw import Drawer, draw_within
 from hwtickets.search.job import Job
 from hwtickets.search.origins import Origins
 from hwtickets.search.points import DrawPoint
+from hwtickets.search.scoring import SCORING_BATCHES, batches_of
 from hwtickets.search.shrinking import Pricing
 from hwtickets.search.space_profile import repriced
-from hwtickets.search.two_in_one import SCORING_BATCHES
 from hwtickets.sparsity.allocation import Allocation
 from hwtickets.sparsity.choices import Priced, price_space
 from hwtickets.sparsity.criteria import build_importance
 from hwtickets.sparsity.importance import Scores
 from hwtickets.sparsity.weight_importance import Evidence
 from hwtickets.supernets import Supernet
-from hwtickets.tasks.parts import load_part
 from hwtickets.training.accelerator import Accelerator
 from hwtickets.training.compute import Compute
 
@@ -80,12 +78,7 @@ def scored_point(job: Job, pricing: Pricing) -> DrawPoint:
     """The network as it came, its channels scored on a few training batches: no search."""
     config, model = job.config, job.supernet()
     parts = config.accumulate
-
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for step in range(SCORING_BATCHES):
-            for part in range(parts):
-                yield load_part(job.task, step, part, parts)
-
+    batches = batches_of(job.task, range(SCORING_BATCHES), parts)
     with job.progress.stage(SCORING_STAGE):
         add_gates(model, units := job.space.units.values())
         model.to(Accelerator(Compute.of(config)).device)

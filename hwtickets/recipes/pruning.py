@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hwtickets.config import SearchConfig
 from hwtickets.search.masking import ProgressiveMasks, prune_events, pruner_of
-from hwtickets.search.scoring import SCORING_BATCHES
+from hwtickets.search.scoring import EVENT_BATCHES, batches_of
 from hwtickets.sparsity.mask import Masks
 from hwtickets.sparsity.patterns import build_granularity
 from hwtickets.sparsity.weight_importance import Evidence
@@ -65,10 +65,7 @@ def masks_at_once(model: Supernet, lessons: Lessons, config: SearchConfig) -> Ma
     """Masks of the configured sparsity on a trained network, in one go."""
     # In one step there is one event, the last one of the schedule.
     (sparsity,) = prune_events(config, 1).values()
-
-    def batches() -> list[tuple[Tensor, Tensor]]:
-        return [lessons.train_batch(number) for number in range(SCORING_BATCHES)]
-
+    batches = batches_of(lessons, range(EVENT_BATCHES), 1)
     return pruner_of(config).masks(Evidence(model, batches, lessons.loss, config.seed), sparsity)
 
 

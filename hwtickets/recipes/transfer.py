@@ -14,8 +14,8 @@ from hwtickets import files
 from hwtickets.config import SearchConfig, checked_config
 from hwtickets.errors import UsageError, unknown
 from hwtickets.progress import Progress
+from hwtickets.recipes.graft import Graft, graft
 from hwtickets.recipes.retrain import recorded_config_of, save_ticket, zeros_of
-from hwtickets.recipes.trunk import Graft, graft
 from hwtickets.search.two_in_one import StepPlan
 from hwtickets.sparsity.mask import sparsity_of
 from hwtickets.sparsity.ticket import Ticket, ticket_hash

@@ -16,14 +16,11 @@ from hwtickets.sparsity.mask import Masks, apply_masks
 from hwtickets.sparsity.ticket import Ticket, ticket_hash
 from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Lessons, Task
-from hwtickets.training.batchnorm import recalibrate
+from hwtickets.training.batchnorm import recalibrate_on
 from hwtickets.training.loop import Hook, Trigger
 from hwtickets.training.plain import PlainTraining, train_plain
 from hwtickets.training.schedules import schedule_of
 from hwtickets.training.teacher import TaughtLessons
-
-#: Training batches that batch-norm statistics are taken from.
-CALIBRATION_BATCHES = 10
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ class Work:
             growing = GrowingMasks(config, first, min(steps, self.prune_steps))
             self.masks, hooks, triggers = growing.masks, growing.hooks, growing.triggers
         rate = schedule_of(config, self.task.steps_per_epoch, warm_from, first + steps, share)
-        training = PlainTraining.of(config, rate, first, first + steps, CALIBRATION_BATCHES)
+        training = PlainTraining.of(config, rate, first, first + steps)
         checkpoint = self.checkpoint.with_name(f"{stage}-{self.checkpoint.name}.safetensors")
         with self.progress.stage(f"{stage}{self.suffix}", total=steps, unit="step") as shown:
             train_plain(
@@ -154,8 +151,7 @@ class Work:
         if self.prune_steps:
             self.masks = masks_at_once(self.model, self.task, self.config)
         apply_masks(self.model, self.masks)
-        batches = (self.task.calibration_batch(index) for index in range(CALIBRATION_BATCHES))
-        recalibrate(self.model, batches)
+        recalibrate_on(self.model, self.task)
         self.model.eval()
 
 

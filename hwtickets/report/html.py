@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
-from string import Template
 
 from hwtickets.report import figures
 from hwtickets.report.deployed import deployed_chart, deployed_table, list_deployed
@@ -23,6 +21,7 @@ from hwtickets.report.html_parts import (
     tied,
 )
 from hwtickets.report.networks import Network, budget_limits, list_networks, of_run, quality_split
+from hwtickets.report.page import framed, resource
 from hwtickets.report.schema import Document, Run
 from hwtickets.report.tables import (
     accuracy_of_table,
@@ -46,34 +45,6 @@ from hwtickets.report.wording import (
     when,
 )
 
-# The policy forbids every network access, whatever a name in the report contains.
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline';
- style-src 'unsafe-inline'; img-src data: blob:">
-<title>$title</title>
-<style>
-$style</style>
-</head>
-<body>
-<main>
-$body
-</main>
-<script>$plotly</script>
-<script>
-for (const chart of document.querySelectorAll(".chart")) {
-  const figure = JSON.parse(chart.querySelector("script").textContent);
-  chart.replaceChildren();
-  Plotly.newPlot(chart, figure.data, figure.layout, {responsive: true, displayModeBar: false});
-}
-</script>
-</body>
-</html>
-""")
-
 
 def render_html(document: Document) -> str:
     """The whole page. About 5 MB, nearly all of it plotly's script."""
@@ -86,9 +57,7 @@ def render_html(document: Document) -> str:
     for run in document.runs:
         body += [f"<h2>{escape(run.title)}</h2>"] if several else []
         body += _run_cards(run, of_run(networks, run))
-    style = (files("hwtickets.report") / "style.css").read_text(encoding="utf-8")
-    content = "\n".join(part for part in body if part)
-    return _PAGE.substitute(title=escape(document.title), style=style, body=content, plotly=get_plotlyjs())
+    return framed(document.title, body, ["style.css"], [get_plotlyjs(), resource("charts.js")])
 
 
 def _head(document: Document, networks: Sequence[Network]) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Any
 
 from hwtickets.report.html_parts import absent, card
 from hwtickets.report.layer_tiles import tiles
+from hwtickets.report.page import framed, resource
 
 Layer = Mapping[str, Any]
 
@@ -22,65 +21,26 @@ _TABLE_HINT = (
     "A click on a title sorts. Module: the part of the deployed network that the layer was exported from;"
     " layers without one were put in by the runtime. Bytes: what a layer reads (weights too) and writes."
 )
-#: Title and whether the column holds numbers.
+#: Title on the page and in a file, and whether the column holds numbers.
 _COLUMNS = (
-    ("#", True),
-    ("Network", False),
-    ("Layer", False),
-    ("Block", False),
-    ("Module", False),
-    ("Operator", False),
-    ("Fused", False),
-    ("Input", False),
-    ("Output", False),
-    ("MACs", True),
-    ("Bytes", True),
-    ("Time (ms)", True),
-    ("Share (%)", True),
-    ("Precision", False),
-    ("Sparse kernel", False),
-    ("Kernel", False),
+    ("#", "number", True),
+    ("Network", "network", False),
+    ("Layer", "layer", False),
+    ("Block", "block", False),
+    ("Module", "module", False),
+    ("Operator", "operator", False),
+    ("Fused", "fused", False),
+    ("Input", "input_shape", False),
+    ("Output", "output_shape", False),
+    ("MACs", "macs", True),
+    ("Bytes", "size_bytes", True),
+    ("Time (ms)", "time_ms", True),
+    ("Share (%)", "share_percent", True),
+    ("Precision", "precision", False),
+    ("Sparse kernel", "sparse_kernel", False),
+    ("Kernel", "kernel", False),
 )
-#: The same columns in a file.
-CSV_TITLES = (
-    "number",
-    "network",
-    "layer",
-    "block",
-    "module",
-    "operator",
-    "fused",
-    "input_shape",
-    "output_shape",
-    "macs",
-    "size_bytes",
-    "time_ms",
-    "share_percent",
-    "precision",
-    "sparse_kernel",
-    "kernel",
-)
-# The policy forbids every network access, whatever a name holds.
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline';
- style-src 'unsafe-inline'; img-src data:">
-<title>$title</title>
-<style>
-$style</style>
-</head>
-<body>
-<main>
-$body
-</main>
-<script>
-$script</script>
-</body>
-</html>
-""")
+CSV_TITLES = tuple(name for _, name, _ in _COLUMNS)
 
 
 def render_layers(record: Mapping[str, Any]) -> str:
@@ -99,12 +59,7 @@ def render_layers(record: Mapping[str, Any]) -> str:
         card("Every layer", _TABLE_HINT, _tools(list(layers)) + _table(layers)),
     ]
     body = [head, tiles(record), *(cards if layers else [_no_layers(record)])]
-    return _PAGE.substitute(
-        title=escape(title),
-        style=_resource("style.css") + _resource("layers.css"),
-        body="\n".join(body),
-        script=_resource("layers.js") if layers else "",
-    )
+    return framed(title, body, ["style.css", "layers.css"], [resource("layers.js")] if layers else [])
 
 
 def explained(layers: Mapping[str, Sequence[Layer]]) -> list[list[object]]:
@@ -193,7 +148,7 @@ def _table(layers: Mapping[str, Sequence[Layer]]) -> str:
     longest = max((layer["time_ms"] for own in layers.values() for layer in own), default=0.0) or 1.0
     head = "".join(
         f'<th class="{"number" if numeric else "text"}"><button>{escape(title)}</button></th>'
-        for title, numeric in _COLUMNS
+        for title, _, numeric in _COLUMNS
     )
     rows = "".join(_row(row, longest) for row in explained(layers))
     inner = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
@@ -203,7 +158,7 @@ def _table(layers: Mapping[str, Sequence[Layer]]) -> str:
 def _row(values: Sequence[object], longest_ms: float) -> str:
     network, module, time_ms = str(values[1]), values[4], float(str(values[11]))
     cells = []
-    for (title, numeric), value in zip(_COLUMNS, values, strict=True):
+    for (title, _, numeric), value in zip(_COLUMNS, values, strict=True):
         text = escape(
             f"{value:.4f}"
             if title.startswith("Time")
@@ -218,7 +173,3 @@ def _row(values: Sequence[object], longest_ms: float) -> str:
         )
     quiet = "" if module else ' class="quiet"'
     return f'<tr{quiet} data-network="{escape(network)}" data-ms="{time_ms}">{"".join(cells)}</tr>'
-
-
-def _resource(name: str) -> str:
-    return (files("hwtickets.report") / name).read_text(encoding="utf-8")

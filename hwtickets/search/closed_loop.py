@@ -42,10 +42,11 @@ class Draw:
 
 @dataclass(eq=False)
 class _Turn:
-    """A draw, its network, and what that showed last."""
+    """A draw, its network, what the table alone predicts of that, and what that showed last."""
 
     draw: Draw
     network: Allocation
+    plain_ms: float
     measured_ms: float
 
 
@@ -104,6 +105,7 @@ class ClosedLoop:
     def _accepted(self) -> _Turn | None:
         while self._left > 0:
             self._left -= 1
+            self._correction = self._between(self._aim * self._limit_ms)
             network = self._drawer(self._correction, {**self._limits, "latency": self._aim * self._limit_ms})
             seen = next((turn for turn in self._turns if _alike(turn.network, network)), None)
             if seen is None:
@@ -122,11 +124,28 @@ class ClosedLoop:
         measured_ms = self._measure(len(self._turns) + 1, network)
         accepted = (1 - self._tolerance) * limit_ms <= measured_ms <= limit_ms
         draw = Draw(len(self._turns) + 1, predicted_ms, measured_ms, limit_ms, accepted)
-        turn = _Turn(draw, network, measured_ms)
+        turn = _Turn(draw, network, predicted_ms / self._correction, measured_ms)
         self._turns.append(turn)
         self._report(turn.draw)
         self._correction *= measured_ms / predicted_ms
         return turn
+
+    def _between(self, goal_ms: float) -> float:
+        """The correction that the last measurement gives, or one between what is known on both sides.
+
+        Nothing dearer than a network that was too slow is asked for again, nor less than one that was fast
+        enough: where predictions are off by different factors, draws would swing from one side to the other.
+        """
+        within = [turn for turn in self._turns if turn.measured_ms <= self._limit_ms]
+        over = [turn for turn in self._turns if turn.measured_ms > self._limit_ms]
+        if not within or not over:
+            return self._correction
+        low, high = max(within, key=lambda turn: turn.plain_ms), min(over, key=lambda turn: turn.plain_ms)
+        if not low.plain_ms < high.plain_ms or low.plain_ms < goal_ms / self._correction < high.plain_ms:
+            return self._correction
+        share = (goal_ms - low.measured_ms) / (high.measured_ms - low.measured_ms)
+        share = min(0.9, max(0.1, share))
+        return goal_ms / (low.plain_ms + share * (high.plain_ms - low.plain_ms))
 
     def _best(self) -> _Turn | None:
         new = [turn for turn in self._turns if turn not in self._handed_over]

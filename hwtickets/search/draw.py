@@ -23,8 +23,7 @@ def draw_within(priced: Priced, scores: Scores, limits: Mapping[str, float], pri
         limits: Upper limit by metric.
         price: A metric among the limits: the exact draw. Another metric: the networks that are best for
             their price are tried from cheap to dear, and the dearest one within the limits is taken. That is
-            how a search by
-            MACs meets a budget in milliseconds.
+            how a search by MACs meets a budget in milliseconds.
 
     Raises:
         BudgetError: Nothing fits.

@@ -124,7 +124,7 @@ def with_pattern(config: SearchConfig, device: DeviceProfile, progress: Progress
     elif PIPELINES[config.pipeline].needs_masks:
         raise UsageError(
             f"pipeline {config.pipeline} is about masks, and {device.name} runs no pattern of them faster;"
-            " name one all the same, e.g. --set mask_pattern=unstructured"
+            " name one all the same, e.g. mask_pattern: unstructured in the file of --config"
         )
     else:
         updates |= {"sparsity": 0.0, "prune_schedule": "one-shot"}

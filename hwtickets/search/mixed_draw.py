@@ -23,8 +23,6 @@ from hwtickets.sparsity.allocation import Allocation
 from hwtickets.sparsity.choices import price_network
 from hwtickets.sparsity.mixed_space import allocate_mixed
 
-#: What precisions may cost of the score if nothing else is said, in the metric's unit.
-MAX_DROP = 0.5
 #: How far below what is allowed the next draw aims, where one has lost more.
 _MARGIN = 0.9
 
@@ -42,14 +40,11 @@ class MixedDraw:
         pricing: Alignment and floor.
         point: Where to draw from.
         prices: Of the space in every precision.
-        max_drop: What the precisions may cost of the score on validation images, in the metric's unit.
     """
 
-    def __init__(
-        self, job: Job, pricing: Pricing, point: DrawPoint, prices: MixedPrices, max_drop: float
-    ) -> None:
+    def __init__(self, job: Job, pricing: Pricing, point: DrawPoint, prices: MixedPrices) -> None:
         self._job, self._point, self._prices = job, point, prices
-        self._max_drop = self._aimed_drop = max_drop
+        self._max_drop = self._aimed_drop = job.config.max_drop
         self._alignment, self._floor = pricing.alignment, pricing.floor
         self._recipe = recipe_for(job.device.runtime)
         with job.progress.stage("sensitivity"):

@@ -1,4 +1,4 @@
-"""Schedules: progress of a run in [0, 1] to a number."""
+"""How a search approaches its budgets and its sparsity, event by event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ShrinkSchedule:
         limits: The budgets by metric.
         events: How many shrinks there are.
         headroom: The last limit as a multiple of the budget: room for the draw to choose and to correct
-        itself.
+            itself.
     """
 
     dense: Mapping[str, float]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -11,10 +11,13 @@ from hwtickets.space.units import Unit
 from hwtickets.sparsity.importance import FactorImportance, Importance, Scores, add_scores, score_units
 from hwtickets.sparsity.weight_importance import Evidence
 from hwtickets.tasks.parts import load_part
+from hwtickets.tasks.task import Lessons
 from hwtickets.training.loop import Hook, TrainingLoop
 
-#: Training batches that weights or channels are scored on at an event, where their importance needs data.
-SCORING_BATCHES = 4
+#: Training batches that a network is scored on where tickets are drawn from it.
+SCORING_BATCHES = 16
+#: The same at an event of a training, for an importance that needs data.
+EVENT_BATCHES = 4
 
 
 class ScoreGatherer(Hook):
@@ -69,12 +72,26 @@ class ScoreGatherer(Hook):
 
 
 def evidence_of(loop: TrainingLoop) -> Evidence:
-    """The network as it is now, and the batches that it is trained on next, in as many parts as there."""
-    parts = loop.accelerator.parts
+    """The network as it is now, and the batches that it is trained on next."""
+    steps = range(loop.step, loop.step + EVENT_BATCHES)
+    batches = batches_of(loop.lessons, steps, loop.accelerator.parts)
+    return Evidence(loop.model, batches, loop.lessons.loss, loop.seed * 1_000_003 + loop.step)
+
+
+def batches_of(
+    lessons: Lessons, steps: Iterable[int], parts: int
+) -> Callable[[], Iterator[tuple[Tensor, Tensor]]]:
+    """Gives the training batches of some steps, at every call the same ones.
+
+    Args:
+        lessons: Where they come from.
+        steps: Numbers of the steps.
+        parts: In as many equal parts as in training: what fits into memory there, fits here.
+    """
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for step in range(loop.step, loop.step + SCORING_BATCHES):
+        for step in steps:
             for part in range(parts):
-                yield load_part(loop.lessons, step, part, parts)
+                yield load_part(lessons, step, part, parts)
 
-    return Evidence(loop.model, batches, loop.lessons.loss, loop.seed * 1_000_003 + loop.step)
+    return batches

@@ -109,7 +109,8 @@ class ProgressiveShrink(Hook):
         masks: Cut along and mended.
         origins: Cut along.
         before: Called with the scores before each cut (to keep a point that larger budgets can be drawn
-        from). after: Called with what happened.
+            from).
+        after: Called with what happened.
     """
 
     name = "shrink"

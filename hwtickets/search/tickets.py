@@ -22,7 +22,7 @@ from hwtickets.sparsity.ticket import Architecture, Ticket
 from hwtickets.supernets import build_supernet
 from hwtickets.supernets.base import Supernet
 from hwtickets.tasks.task import Task
-from hwtickets.training.batchnorm import recalibrate
+from hwtickets.training.batchnorm import recalibrate_on
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def cut(
     masks = build_granularity(pattern).repaired(model, masks)
     apply_masks(model, masks)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    recalibrate(model, (task.calibration_batch(index) for index in range(10)))
+    recalibrate_on(model, task)
     return CutNetwork(model.eval(), masks, drawn, narrowed(point.origins, kept))
 
 

@@ -6,13 +6,12 @@ exact draw at each shrink, and the hand-set strength by dual ascent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from hwtickets.config import SearchConfig
 from hwtickets.modules.gates import add_gates
@@ -23,7 +22,7 @@ from hwtickets.search.origins import Origins
 from hwtickets.search.penalty import PricedPenalty
 from hwtickets.search.points import DrawPoint
 from hwtickets.search.schedules import ShrinkSchedule, even_shares
-from hwtickets.search.scoring import ScoreGatherer
+from hwtickets.search.scoring import SCORING_BATCHES, ScoreGatherer, batches_of
 from hwtickets.search.shrinking import Pricing, ProgressiveShrink, ShrinkEvent
 from hwtickets.space.slicing import present_widths, resize
 from hwtickets.sparsity.criteria import build_importance
@@ -31,9 +30,8 @@ from hwtickets.sparsity.importance import Scores
 from hwtickets.sparsity.mask import Masks, apply_masks
 from hwtickets.sparsity.weight_importance import Evidence
 from hwtickets.supernets.base import Supernet
-from hwtickets.tasks.parts import load_part
 from hwtickets.tasks.task import Task
-from hwtickets.training.batchnorm import recalibrate
+from hwtickets.training.batchnorm import recalibrate_on
 from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore_loop
 from hwtickets.training.compute import Compute
 from hwtickets.training.ema import EMA
@@ -43,8 +41,6 @@ from hwtickets.training.schedules import schedule_of
 
 #: Shares of the search between which the shrinks lie: after a warm-up, and early enough to settle afterwards.
 FIRST_SHRINK, LAST_SHRINK = 0.2, 0.8
-#: Training batches that scores and batch-norm statistics are taken from at the end.
-SCORING_BATCHES, CALIBRATION_BATCHES = 16, 10
 
 
 @dataclass(frozen=True)
@@ -163,13 +159,8 @@ class TwoInOne:
         self._ema.copy_to(self.model)
         apply_masks(self.model, self._masks.masks)
         lessons, parts = self.loop.lessons, self.loop.accelerator.parts
-        recalibrate(self.model, (lessons.calibration_batch(index) for index in range(CALIBRATION_BATCHES)))
-
-        def batches() -> Iterator[tuple[Tensor, Tensor]]:
-            # In as many parts as in training: what fits into memory there, fits here.
-            for step in range(SCORING_BATCHES):
-                yield from (load_part(lessons, step, part, parts) for part in range(parts))
-
+        recalibrate_on(self.model, lessons)
+        batches = batches_of(lessons, range(SCORING_BATCHES), parts)
         evidence = Evidence(self.model, batches, lessons.loss, self._config.seed)
         scores = self._importance.measure(evidence, self._pricing.space.units.values(), parts)
         weights = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}

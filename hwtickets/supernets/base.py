@@ -100,10 +100,6 @@ class Supernet(nn.Module):
         """Called after channels of some of the units of its space were removed."""
         return None
 
-    def in_head(self, name: str) -> bool:
-        """Whether a module, parameter or unit of a full name belongs to the head."""
-        return within(name, self.head_modules)
-
     def searching_blocks(self) -> Iterator[tuple[str, SearchingBlock]]:
         """Full name and module of every searching block, in execution order."""
         for name, module in self.named_modules():

@@ -10,24 +10,19 @@ from torch import Tensor, nn
 from hwtickets.errors import UsageError, unknown
 from hwtickets.space.operators import GraphBuilder
 from hwtickets.supernets.base import DescribedSupernet, SearchingBlock
-from hwtickets.supernets.fusion import Drawn, FusedStage, MakeBlock
-from hwtickets.supernets.heads import ClassificationHead, DenseHead
-from hwtickets.supernets.initialisation import METHODS, initialise
-from hwtickets.supernets.mixconv import MixConvBlock
-from hwtickets.supernets.presets import (
+from hwtickets.supernets.checks import (
     DENSE_STRIDE,
-    PAPER,
     SMALL_PIXELS,
-    TINY,
-    Preset,
-    Stage,
     check_kernels,
     check_least,
     check_resolution,
     check_stages,
-    plain_stage,
-    scaled,
 )
+from hwtickets.supernets.fusion import Drawn, FusedStage, MakeBlock
+from hwtickets.supernets.heads import ClassificationHead, DenseHead
+from hwtickets.supernets.initialisation import METHODS, initialise
+from hwtickets.supernets.mixconv import MixConvBlock
+from hwtickets.supernets.presets import PAPER, TINY, Preset, Stage, plain_stage, scaled
 from hwtickets.supernets.token_block import TokenBlock
 
 

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from hwtickets.errors import UsageError
 from hwtickets.space.operators import GraphBuilder
 from hwtickets.supernets.base import DescribedSupernet
+from hwtickets.supernets.checks import SMALL_PIXELS, check_kernels, check_least
 from hwtickets.supernets.mixconv import MixConvBlock
 
-#: Inputs up to this side, in pixels, count as small.
-SMALL_PIXELS = 64
 #: (channels, blocks, stride of the first block); multiples of 16, the widest channel block of CPU runtimes.
 SMALL_STAGES = ((16, 1, 1), (32, 2, 2), (48, 2, 1))
 LARGE_STAGES = ((16, 1, 1), (32, 2, 2), (48, 3, 2), (96, 3, 2), (160, 2, 2))
@@ -57,9 +56,11 @@ class Mobile(DescribedSupernet):
         super().__init__()
         small = max(input_shape[1:]) <= SMALL_PIXELS
         stages = stages or (SMALL_STAGES if small else LARGE_STAGES)
-        _check_sizes(stages, kernel_sizes)
-        _check_counts(stem_channels=stem_channels, stem_stride=stem_stride, expand_ratio=expand_ratio)
+        _check_stages(stages)
+        check_kernels("mobile", kernel_sizes)
         head_channels = head_channels or (2 if small else 4) * stages[-1][0]
+        counts = {"stem_channels": stem_channels, "stem_stride": stem_stride, "head_channels": head_channels}
+        check_least("mobile", 1, **counts, expand_ratio=expand_ratio)
         self.input_shape, self.classes = input_shape, classes
         self.sizes = {
             "stem_channels": stem_channels,
@@ -111,20 +112,12 @@ class Mobile(DescribedSupernet):
         builder.linear("head", "classifier", x, self.classes)
 
 
-def _check_sizes(stages: Sequence[Sequence[int]], kernel_sizes: Sequence[int]) -> None:
+def _check_stages(stages: Sequence[Sequence[int]]) -> None:
     if any(len(stage) != 3 or min(stage) < 1 for stage in stages):
         raise UsageError(
             "supernet mobile: stages are triples [channels, blocks, stride] of positive numbers,"
             f" got {stages}"
         )
-    if not kernel_sizes or any(kernel < 1 or kernel % 2 == 0 for kernel in kernel_sizes):
-        raise UsageError(f"supernet mobile: kernel_sizes are odd numbers of pixels, got {list(kernel_sizes)}")
-
-
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        if count < 1:
-            raise UsageError(f"supernet mobile: {name} is a positive number, got {count}")
 
 
 def _initialise(model: nn.Module) -> None:

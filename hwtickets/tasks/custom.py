@@ -17,7 +17,7 @@ from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.tasks.evaluation import LARGEST_BATCH, batch_size_for, evaluating
 from hwtickets.tasks.logits import softened_divergence
 from hwtickets.tasks.settings import TaskSettings
-from hwtickets.tasks.sources import Source, source_of
+from hwtickets.tasks.sources import Source, length_of, source_of
 from hwtickets.tasks.task import SplitName
 
 KIND = "live"
@@ -76,7 +76,7 @@ def register(task: UserTask, outputs: int, name: str | None = None) -> str:
 
 
 def _name_of(task: UserTask, outputs: int) -> str:
-    sizes = [len(split) if hasattr(split, "__len__") else 0 for split in (task.train, task.validation)]
+    sizes = [length_of(split) or 0 for split in (task.train, task.validation)]
     facts = (task.metric, task.higher_is_better, outputs, sizes)
     return f"{KIND}:{hashlib.sha256(repr(facts).encode()).hexdigest()[:8]}"
 
@@ -109,15 +109,13 @@ class Custom:
         self._splits: dict[str, Source] = {
             name: source_of(name, given, batch_size, seed)
             for name, given in (("train", task.train), ("validation", task.validation), ("test", task.test))
-            if given is not None
+            if name != "test" or given is not None
         }
         self.has_test = "test" in self._splits
-        x, targets = next(self._splits["train"].in_order(2))
-        if x.dim() != 4:
-            raise UsageError(
-                f"task: the train data yields inputs of shape {tuple(x.shape)}; expected batches of images,"
-                " (batch, channels, height, width)"
-            )
+        firsts = {split: next(source.in_order(2)) for split, source in self._splits.items()}
+        x, targets = firsts["train"]
+        for split, (images, _) in firsts.items():
+            _require_images(split, images, x.shape[1])
         self._of_classes = not targets.is_floating_point()
         self.input_shape: tuple[int, int, int] = tuple(x.shape[1:])  # type: ignore[assignment]
         self.classes, self.num_outputs = list(task.classes), outputs
@@ -133,8 +131,9 @@ class Custom:
         if settings.data not in _TASKS:
             raise UsageError(
                 "task custom is a Python object that this process does not hold: give it where the work is"
-                " asked for, e.g. hwtickets.search(space, task, ...), hwtickets.draw(run, budgets, task=task)"
-                " or hwtickets.retrain(ticket, task=task) in the script that makes it"
+                " asked for, e.g. hwtickets.search(space, task), hwtickets.draw(run, budgets, task=task),"
+                ' hwtickets.retrain(ticket, task=task) or hwtickets.export(ticket, folder, precision="int8",'
+                " task=task) in the script that makes it"
             )
         task, outputs = _TASKS[settings.data]
         return cls(task, outputs, settings.batch_size, settings.seed)
@@ -159,16 +158,20 @@ class Custom:
         """The user's loss.
 
         Raises:
-            UsageError: It fails on these targets, or is not one number.
+            UsageError: It fails on these targets, is not one number, or no function of the outputs.
         """
         try:
             value = self._task.loss(outputs, targets)
         except (IndexError, TypeError, ValueError) as error:
             raise _failed("the loss", error, outputs, targets) from error
         if not isinstance(value, Tensor) or value.numel() != 1:
-            found = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
             raise UsageError(
-                f"task: the loss gave {found}; expected one number, e.g. the mean over the batch"
+                f"task: the loss gave {_shown(value)}; expected one number, e.g. the mean over the batch"
+            )
+        if outputs.requires_grad and not value.requires_grad:
+            raise UsageError(
+                "task: the loss does not lead back to the outputs, so nothing can be learnt from it; compute"
+                " it of them by torch alone, without detach(), item() or argmax()"
             )
         return value.reshape(())
 
@@ -213,6 +216,15 @@ class Custom:
         return {"layout": "as the training data gives it", "shape": list(self.input_shape)}
 
 
+def _require_images(split: str, x: Tensor, channels: int) -> None:
+    if x.dim() != 4 or x.shape[1] != channels:
+        as_train = f", {channels} channels as in the train data" if x.dim() == 4 else ""
+        raise UsageError(
+            f"task: the {split} data yields inputs of shape {tuple(x.shape)}; expected batches of images,"
+            f" (batch, channels, height, width){as_train}"
+        )
+
+
 def _scored(task: UserTask, outputs: Tensor, targets: Tensor, where: str) -> float:
     try:
         value = task.score(outputs, targets)
@@ -233,10 +245,14 @@ def _as_number(value: Any, where: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"task: the score on {where} is {value!r}; expected one number") from error
+        raise UsageError(f"task: the score on {where} is {_shown(value)}; expected one number") from error
     if not math.isfinite(number):
         raise HwticketsError(
             f"task: the score on {where} is {number}: outputs or targets that the score cannot judge, or"
             " training ran away (lower learning_rate)"
         )
     return number
+
+
+def _shown(value: Any) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)

@@ -20,7 +20,8 @@ def check_fit(task: Task, model: nn.Module, name: str) -> None:
         name: What to call it.
 
     Raises:
-        UsageError: The network returns no tensor, or the loss cannot take it; says what it is.
+        UsageError: The network returns no tensor, or the loss cannot take it or is no number; says what it
+            is.
     """
     x, targets = (part[:2] for part in task.train_batch(0))
     with evaluating(model):
@@ -37,7 +38,7 @@ def check_fit(task: Task, model: nn.Module, name: str) -> None:
             f" {given}; choose a network that ends in maps, or another task"
         )
     try:
-        task.loss(outputs, targets)
+        loss = task.loss(outputs, targets)
     except HwticketsError:
         raise
     except Exception as error:  # Whatever the user's own loss raises.
@@ -46,3 +47,11 @@ def check_fit(task: Task, model: nn.Module, name: str) -> None:
             f"task {task.name}: its loss failed on two examples ({reason}); {given} for targets of shape"
             f" {tuple(targets.shape)} and type {str(targets.dtype).removeprefix('torch.')}"
         ) from error
+    if not loss.isfinite():
+        wrong = next(
+            (what for what, part in (("inputs", x), ("outputs", outputs)) if not part.isfinite().all()), ""
+        )
+        raise UsageError(
+            f"task {task.name}: its loss on two examples is {loss.item()}"
+            f" ({f'their {wrong} are not all finite' if wrong else 'inputs and outputs are finite'}); {given}"
+        )

@@ -35,6 +35,8 @@ def load_folder(folder: Path, resolution: int | None, seed: int) -> Dataset:
     """
     train_folder = folder / "train"
     classes = _class_folders(train_folder)
+    if len(classes) == 1:
+        raise UsageError(f"{train_folder} holds one class folder, {classes[0]}; classification needs two.")
     channels = count_channels(_image_paths(train_folder / classes[0])[0])
     side = resolution or DEFAULT_RESOLUTION
     names = class_names(folder, classes)

@@ -20,6 +20,14 @@ Batch = tuple[Tensor, Tensor]
 _KEPT = 8
 
 
+def length_of(given: Any) -> int | None:
+    """How long something is; None where it does not know, as a loader of what can only be gone through."""
+    try:
+        return len(given)
+    except TypeError:
+        return None
+
+
 class Source(Protocol):
     """Examples of one split, in batches.
 
@@ -54,7 +62,7 @@ def source_of(name: str, given: object, batch_size: int, seed: int) -> Source:
     """
     if hasattr(given, "__getitem__") and hasattr(given, "__len__"):
         source: Source = IndexedSource(name, given, batch_size, seed)
-    elif hasattr(given, "__iter__") and hasattr(given, "__len__") and not isinstance(given, Iterator):
+    elif hasattr(given, "__iter__") and length_of(given) is not None and not isinstance(given, Iterator):
         source = LoaderSource(name, given, seed)
     else:
         raise UsageError(
@@ -106,13 +114,21 @@ class IndexedSource:
     def _collated(self, indices: Tensor) -> Batch:
         from torch.utils.data import default_collate
 
-        examples = [self._examples[int(index)] for index in indices]
+        examples = [self._example(int(index)) for index in indices]
         try:
             return checked_batch(self._name, default_collate(examples))
         except (TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise UsageError(
                 f"task: examples of the {self._name} data cannot be put into one batch: {reason}"
+            ) from error
+
+    def _example(self, index: int) -> Any:
+        try:
+            return self._examples[index]
+        except Exception as error:  # Whatever the user's own data set raises.
+            raise HwticketsError(
+                f"task: example {index} of the {self._name} data failed ({type(error).__name__}: {error})"
             ) from error
 
 

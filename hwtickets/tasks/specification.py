@@ -23,15 +23,19 @@ def data_folder(
         The kind and the folder, which exists.
 
     Raises:
-        UsageError: The task has no such kind, or the folder is not given or missing.
+        UsageError: The task has no such kind, or the folder is not given, missing, or a file.
     """
     kind, _, place = spec.partition(":")
+    known = [*embedded, *(f"{name}:DIR" for name in kinds)]
+    if kind not in kinds and Path(spec).is_dir():
+        raise UsageError(f"data '{spec}' is a folder; say what it holds: {', '.join(known)}.")
     if kind not in kinds:
-        known = [*embedded, *(f"{name}:DIR" for name in kinds)]
         raise unknown("data", spec, known, f" for task {task}")
     if not place:
         raise UsageError(f"data '{kind}' needs a folder: {kind}:DIR.")
     folder = Path(place).expanduser()
+    if folder.is_file():
+        raise UsageError(f"data '{spec}' is a file, and a folder is needed; known: {', '.join(known)}.")
     if not folder.is_dir():
         raise UsageError(f"data folder {folder} does not exist.")
     return kind, folder

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+if TYPE_CHECKING:
+    from hwtickets.tasks.task import Lessons
+
+#: Training batches that statistics are taken from. Source: SuperTickets (ECCV 2022), its settings.
+CALIBRATION_BATCHES = 10
 
 
 def training_mode(model: nn.Module) -> None:
@@ -41,6 +48,11 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.train(was_training)
+
+
+def recalibrate_on(model: nn.Module, lessons: Lessons, count: int = CALIBRATION_BATCHES) -> None:
+    """Recalibrates on the first calibration batches of lessons; see `recalibrate`."""
+    recalibrate(model, (lessons.calibration_batch(index) for index in range(count)))
 
 
 def _norms(model: nn.Module) -> list[_BatchNorm]:

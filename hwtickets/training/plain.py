@@ -12,7 +12,7 @@ import torch
 from hwtickets.sparsity.mask import Masks, apply_masks
 from hwtickets.supernets.base import Supernet
 from hwtickets.tasks.task import Lessons
-from hwtickets.training.batchnorm import recalibrate
+from hwtickets.training.batchnorm import CALIBRATION_BATCHES, recalibrate_on
 from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore_loop
 from hwtickets.training.compute import Compute
 from hwtickets.training.ema import EMA
@@ -47,19 +47,13 @@ class PlainTraining:
     weight_decay: float
     ema_decay: float
     seed: int
-    calibration_batches: int = 10
+    calibration_batches: int = CALIBRATION_BATCHES
     optimizer: str = "sgd"
     optimizer_eps: float | None = None
     compute: Compute = field(default_factory=Compute)
 
     @staticmethod
-    def of(
-        config: SearchConfig,
-        learning_rate: Schedule,
-        first_step: int,
-        steps: int,
-        calibration_batches: int = 10,
-    ) -> PlainTraining:
+    def of(config: SearchConfig, learning_rate: Schedule, first_step: int, steps: int) -> PlainTraining:
         """Training as a configuration asks for it; the arguments are those of the class."""
         return PlainTraining(
             learning_rate,
@@ -68,10 +62,9 @@ class PlainTraining:
             config.weight_decay,
             config.ema_decay,
             config.seed,
-            calibration_batches,
-            config.optimizer,
-            config.optimizer_eps,
-            Compute.of(config),
+            optimizer=config.optimizer,
+            optimizer_eps=config.optimizer_eps,
+            compute=Compute.of(config),
         )
 
 
@@ -135,7 +128,7 @@ def train_plain(
     loop.run(advance)
     ema.copy_to(model)
     apply_masks(model, masks)
-    recalibrate(model, (lessons.calibration_batch(index) for index in range(training.calibration_batches)))
+    recalibrate_on(model, lessons, training.calibration_batches)
     model.eval().cpu()
     _move(masks, torch.device("cpu"))
 

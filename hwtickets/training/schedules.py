@@ -16,7 +16,7 @@ Schedule = Callable[[int], float]
 
 
 @dataclass(frozen=True)
-class LearningRate:
+class Cosine:
     """Linear warm-up, then half a cosine down to zero.
 
     Attributes:
@@ -165,7 +165,7 @@ def schedule_of(
         return MultiStep(peak, steps_per_epoch, tuple(config.milestones), first_step, warmup or 0.0)
     if config.schedule == "cosine":
         share_of_steps = 0.15 if warmup is None else min(1.0, warmup * steps_per_epoch / max(1, total))
-        return LearningRate(peak, steps, first_step, share_of_steps)
+        return Cosine(peak, steps, first_step, share_of_steps)
     raise unknown("schedule", config.schedule, ["cosine", "exponential", "one-cycle", "multi-step"])
 
 

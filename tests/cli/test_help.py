@@ -9,6 +9,7 @@ _VERBS = [
     "demo",
     "devices list",
     "devices show",
+    "devices remove",
     "devices check",
     "table build",
     "table check",

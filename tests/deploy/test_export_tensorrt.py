@@ -10,11 +10,13 @@ from hwtickets.cli.main import run
 from hwtickets.deploy.bundle import read_bundle
 from hwtickets.deploy.engine import read_engine
 
-
-@pytest.mark.skipif(
+needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None,
     reason="needs tensorrt-rtx: pip install 'hwtickets[tensorrt-rtx]'",
 )
+
+
+@needs_rtx
 def test_export_writes_an_engine_beside_the_network(
     ticket_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -27,6 +29,18 @@ def test_export_writes_an_engine_beside_the_network(
     assert record["settings"]["precision"] == "fp16"
 
 
+@needs_rtx
+def test_an_engine_that_cannot_be_built_leaves_nothing(
+    ticket_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HWTICKETS_AGENT_CACHE", str(tmp_path / "cache"))
+    arguments = ["--format", "tensorrt", "--dla", "--output-dir", str(tmp_path / "made" / "bundle")]
+    assert run(["export", str(ticket_folder), *arguments]) == 4
+    error = capsys.readouterr().err
+    assert "reports no DLA" in error and len(error.splitlines()) == 1
+    assert not list((tmp_path / "made").iterdir())
+
+
 def test_export_packs_the_network_and_reading_the_bundle_unpacks_it(
     ticket_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -36,6 +50,17 @@ def test_export_packs_the_network_and_reading_the_bundle_unpacks_it(
     assert not (folder / "model.onnx").exists()
     assert (folder / "model.onnx.npz").stat().st_size == size["packed_bytes"] < size["size_bytes"]
     assert read_bundle(folder).model_path.stat().st_size == size["size_bytes"]
+
+
+def test_a_packed_bundle_takes_the_place_of_another_and_the_other_way_round(
+    ticket_folder: Path, tmp_path: Path
+) -> None:
+    forms = []
+    for more in ([], ["--compress"], []):
+        assert run(["export", str(ticket_folder), "--output-dir", str(tmp_path / "bundle"), *more]) == 0
+        forms.append(sorted(path.name for path in (tmp_path / "bundle").glob("model.onnx*")))
+    assert forms == [["model.onnx"], ["model.onnx.npz"], ["model.onnx"]]
+    assert read_bundle(tmp_path / "bundle").model_path.exists()
 
 
 def test_an_accelerator_needs_an_engine(ticket_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 from hwtickets.cli.main import run
 from hwtickets.deploy.onnx_export import write_onnx
 from hwtickets.deploy.opsets import at_opset, opset_of
-from hwtickets.deploy.precision import Bf16, Fp16
+from hwtickets.deploy.precision import Half
 from hwtickets.deploy.quantization import TENSORRT, Quantizer
 from hwtickets.deploy.runnable import lacking_operators, require_runnable
 from hwtickets.errors import DeviceError, UsageError
@@ -77,7 +77,7 @@ def test_scales_of_a_resize_stay_fp32(tmp_path: Path) -> None:
 def test_bfloat16_is_written_for_others_and_refused_by_onnx_runtime(
     ticket_folder: Path, exact: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model, _ = Bf16("trtexec").converted(exact)
+    model, _ = Half("bf16", "trtexec").converted(exact)
     assert opset_of(model) == 22
     asked = ["export", str(ticket_folder), "--precision", "bf16", "--output-dir", str(tmp_path / "bundle")]
     assert run(asked) == 4
@@ -95,7 +95,7 @@ def test_bfloat16_cannot_be_stepped_down(exact: bytes) -> None:
 
 
 def test_half_precision_can_be_stepped_down(exact: bytes) -> None:
-    half, _ = Fp16("onnxruntime").converted(exact)
+    half, _ = Half("fp16", "onnxruntime").converted(exact)
     lowered = at_opset(half, 17)
     inputs = load(half).random_inputs()
     np.testing.assert_allclose(load(lowered).run(inputs)[0], load(half).run(inputs)[0], rtol=1e-4, atol=1e-5)
@@ -113,14 +113,14 @@ def test_half_precision_that_would_end_the_runtime_is_refused(batch: int | str) 
     graph = helper.make_graph(nodes, "tokens", [x], [y], [weight])
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     model = proto.SerializeToString()
-    assert Fp16("trtexec").converted(model)
+    assert Half("fp16", "trtexec").converted(model)
     if batch == 1:
-        assert Fp16("onnxruntime").converted(model)
+        assert Half("fp16", "onnxruntime").converted(model)
         return
     with pytest.raises(
         DeviceError, match=r"MatMul in fp16 with a free batch \(tokens/1_MatMul\); nearest: fp32"
     ):
-        Fp16("onnxruntime").converted(model)
+        Half("fp16", "onnxruntime").converted(model)
 
 
 def test_an_operator_from_elsewhere_is_named(exact: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hwtickets.deploy.sparse_account import sparse_account, summary
+from hwtickets.deploy.sparse_account import sparse_account
 from hwtickets.deploy.two_four import WeightSparsity
 from hwtickets.runtimes.profiling import NodeTime
 from hwtickets.runtimes.tensorrt_record import EngineRecord, EngineSettings
@@ -51,7 +51,6 @@ def test_the_kernels_name_decides_in_both_forms_of_the_inspector() -> None:
             "2:4",
         ]
     assert account[1].name == "sm80_xmma_fprop_sparse_conv_f16f16"
-    assert summary(account) == "2:4 in 2 of 3 weights; a sparse kernel was chosen for 1 of them"
 
 
 def test_the_log_decides_where_kernels_are_not_told() -> None:
@@ -68,12 +67,6 @@ def test_eligible_weights_prove_nothing() -> None:
 def test_where_nothing_is_told_nothing_is_claimed() -> None:
     account = sparse_account(WEIGHTS, _record(None))
     assert {entry.kernel for entry in account} == {"not told"}
-    assert summary(account).endswith("TensorRT does not tell which kernels were chosen")
-
-
-def test_a_dense_network_has_nothing_to_choose() -> None:
-    dense = [weight._replace(holds=False, zeros=0.0) for weight in WEIGHTS]
-    assert summary(sparse_account(dense, _record("sparse-10.json"))) == "2:4 in 0 of 3 weights"
 
 
 def test_times_are_those_of_the_layer_that_a_weight_is_part_of() -> None:

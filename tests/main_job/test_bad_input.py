@@ -92,9 +92,9 @@ def test_what_does_not_exist_or_fit_is_one_line(
 
 
 def _empty_class(images: Path) -> str:
-    (images / "train" / "cats").mkdir(parents=True)
-    (images / "val" / "cats").mkdir(parents=True)
-    return "cats"
+    for part, name in ((part, name) for part in ("train", "val") for name in ("cats", "dogs")):
+        (images / part / name).mkdir(parents=True)
+    return "cats is empty"
 
 
 def _half_broken(images: Path) -> str:

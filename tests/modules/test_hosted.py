@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.modules.gates import add_gates, fold_gates
 from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.space.slicing import keep_channels, present_widths, resize
-from hwtickets.space.space import space_of
+from hwtickets.space.space import SearchSpace, space_of
 from tests.modules.small_networks import (
     IMAGE,
     Plain,
@@ -64,6 +65,50 @@ def test_what_cannot_be_hosted_is_said_in_one_line() -> None:
         HostedNetwork(nn.ReLU(), (6,))
     with pytest.raises(UsageError, match="haed"):
         HostedNetwork(Plain(), IMAGE, keep=["haed"])
+
+
+class _Moving(nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * torch.ones(1, 6).cpu().to(x.device)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: torch.jit.trace(Plain(), torch.zeros(1, *IMAGE)),
+            "TopLevelTracedModule: TorchScript cannot",
+        ),
+        (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(2)), "module 1: its sizes are not known yet"),
+        (lambda: nn.Sequential(nn.Linear(6, 2), _packed()), r"module 1: its weights are packed, quantized"),
+        (
+            lambda: nn.Sequential(_Moving(6, 6)),
+            r"module 0: .* moves them between devices.*test_hosted.py, line",
+        ),
+        (lambda: Plain().state_dict(), "the model is a OrderedDict; expected a torch.nn.Module"),
+        (lambda: lambda x: x, "the model is a function; expected"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_that_cannot_be_cut_is_one_line(make: Any, said: str) -> None:
+    with pytest.raises(HwticketsError, match=said) as raised:
+        SearchSpace.from_module(make(), torch.zeros(1, 6 if "device" in said else 3))
+    assert "\n" not in str(raised.value)
+
+
+def _packed() -> nn.Module:
+    """A layer that keeps its weights as no tensor, as those of quantized networks do."""
+    layer = nn.Linear(2, 2)
+    layer._register_state_dict_hook(
+        lambda _, state, prefix, __: state.update({f"{prefix}dtype": torch.qint8})
+    )
+    return layer
+
+
+def test_a_compiled_model_is_the_one_that_was_compiled() -> None:
+    model = Plain().eval()
+    space = SearchSpace.from_module(torch.compile(model), torch.zeros(1, *IMAGE))
+    assert space.given is model and space.units
 
 
 def test_named_modules_are_left_alone() -> None:

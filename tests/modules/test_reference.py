@@ -104,8 +104,18 @@ def _of_a_script(path: Path, module: nn.Module) -> None:
     torch.save({"epoch": 3, "state_dict": weights, "optimizer": {"lr": 0.1}}, path)
 
 
+def _compiled(path: Path, module: nn.Module) -> None:
+    _state_dict(path, torch.compile(module))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
-    ("name", "save"), [("w.safetensors", _tensors), ("w.pt", _state_dict), ("w.pth", _of_a_script)]
+    ("name", "save"),
+    [
+        ("w.safetensors", _tensors),
+        ("w.pt", _state_dict),
+        ("w.pth", _of_a_script),
+        ("c.pt", _compiled),
+    ],
 )
 def test_checkpoints(name: str, save: Callable[[Path, nn.Module], None], tmp_path: Path) -> None:
     trained, fresh = _net(), _net()

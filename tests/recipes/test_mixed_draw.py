@@ -77,10 +77,14 @@ def tables(copied: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def once(copied: Path) -> Path:
     """The run, whose draws are measured once."""
-    file = copied / "config.yaml"
-    values = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump({**values, "max_draws": 1}))
+    _set(copied, max_draws=1)
     return copied
+
+
+def _set(run: Path, **values: Any) -> None:
+    """Changes what a run was asked for."""
+    file = run / "config.yaml"
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **values}))
 
 
 def test_a_mixed_ticket_is_exported_as_promised_and_measured(
@@ -111,10 +115,11 @@ def test_a_mixed_ticket_is_exported_as_promised_and_measured(
 
 
 def test_precisions_that_lose_more_than_they_may_do_not_pass(once: Path, tables: Path) -> None:
-    """With nothing to lose every part stays in fp32, and the draw is that of fp32."""
+    """With nothing to lose, as the run says, every part stays in fp32, and the draw is that of fp32."""
     budgets = {"latency": "90%"}
-    entry = api.draw(once, budgets, 0.0, QUIET, precision="mixed", table=tables, max_drop=0.0)
-    assert set(entry["precisions"].values()) == {"fp32"} and entry["drop"] == 0
+    _set(once, max_drop=0.0)
+    entry = api.draw(once, budgets, 0.0, QUIET, precision="mixed", table=tables)
+    assert set(entry["precisions"].values()) == {"fp32"} and entry["drop"] == entry["max_drop"] == 0
     with pytest.raises(UsageError, match="largest drop is a number of points from 0 on"):
         api.draw(once, budgets, 0.0, QUIET, precision="mixed", table=tables, max_drop=-1.0)
 

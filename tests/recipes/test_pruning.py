@@ -13,7 +13,7 @@ from hwtickets.sparsity.patterns import build_granularity
 from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
 from hwtickets.training.plain import PlainTraining, train_plain
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 
 FIRST, STEPS = 10, 53
 
@@ -26,7 +26,7 @@ def _config(**more: object) -> SearchConfig:
 def _train(
     model: Supernet, task: Task, growing: GrowingMasks, file: Path, advance: Callable[..., None]
 ) -> None:
-    rate = LearningRate(0.05, FIRST + STEPS, FIRST)
+    rate = Cosine(0.05, FIRST + STEPS, FIRST)
     training = PlainTraining(rate, FIRST, FIRST + STEPS, 5e-4, 0.9, 0, 2)
     train_plain(model, task, training, growing.masks, file, advance, growing.hooks, growing.triggers)
 

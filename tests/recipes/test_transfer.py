@@ -17,6 +17,7 @@ from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.mask import apply_masks, magnitude_masks, maskable_weights
 from hwtickets.sparsity.ticket import Architecture, Ticket, ticket_hash
 from hwtickets.supernets import Supernet, build_supernet
+from hwtickets.supernets.base import within
 
 QUIET = Progress(quiet=True)
 SIZES = {
@@ -75,7 +76,7 @@ def _parts(ticket: Ticket) -> tuple[Supernet, dict[str, torch.Tensor], dict[str,
     """The module, and the state of trunk and head."""
     model = ticket.module()
     state = model.state_dict()
-    head = {name: tensor for name, tensor in state.items() if model.in_head(name)}
+    head = {name: tensor for name, tensor in state.items() if within(name, model.head_modules)}
     return model, {name: tensor for name, tensor in state.items() if name not in head}, head
 
 
@@ -109,6 +110,17 @@ def test_the_trunk_goes_from_classes_to_maps_with_widths_and_masks(
     assert facts["source"] == {"name": "classification", "data": "cifar10:elsewhere"}
     assert "drawn" not in facts and facts["steps"] == result["steps"] == 6
     assert new.task["name"] == "segmentation" and new.task["classes"] == ["ground", "red", "blue"]
+
+
+def test_the_trunk_goes_from_classes_to_joints(source: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools")
+    folder = tmp_path / "joints"
+    result = api.transfer(source, "keypoints", "figures:8", "architecture", 2, folder, QUIET, "32")
+    ticket = Ticket.load(folder)
+    old, new = Ticket.load(source).architecture.widths, ticket.architecture.widths
+    assert ticket.module()(torch.zeros(1, 3, 32, 32)).shape == (1, 13, 8, 8)
+    assert all(new[name] == old[name] for name in new if name not in result["new_units"])
+    assert result["steps"] == 4 and ticket.task["name"] == "keypoints"
 
 
 def test_a_frozen_trunk_stays_as_it_is_and_the_head_learns(

@@ -73,6 +73,13 @@ def _close(device: _Device, limit_ms: float, **options: Any) -> _Result:
     return _Result(shown, network)
 
 
+@pytest.mark.parametrize("bias", [0.7, 1.3])
+def test_draws_do_not_swing_past_what_was_measured(bias: float) -> None:
+    limit_ms = 0.4 * DENSE_MS
+    result = _close(_Device(lambda ms: bias * ms * (ms / limit_ms) ** 2), limit_ms)
+    assert result.draws[-1].accepted and 2 < len(result.draws) <= 5
+
+
 @pytest.mark.parametrize("bias", [0.85, 1.0, 1.15, 1.4])
 @pytest.mark.parametrize("share", [0.2, 0.4, 0.7])
 def test_a_biased_device_is_learnt_within_five_draws(bias: float, share: float) -> None:

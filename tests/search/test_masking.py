@@ -17,7 +17,7 @@ from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
 from hwtickets.training.loop import Hook, TrainingLoop
 from hwtickets.training.optimizer import build_optimizer
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 
 EVENTS = (2, 4)
 #: A weight whose first filter may lose everything.
@@ -79,7 +79,7 @@ def train(tiny_model: Callable[..., Supernet], tiny_task: Task) -> Train:
             model,
             tiny_task,
             build_optimizer(model, 5e-4),
-            LearningRate(0.1, 10),
+            Cosine(0.1, 10),
             [_Cut(masks), *others, masks, seen],
             steps,
             triggers={"prune": lambda step: step in EVENTS, "shrink": lambda step: step == 3},

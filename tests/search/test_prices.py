@@ -19,7 +19,7 @@ from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
 from hwtickets.training.loop import TrainingLoop
 from hwtickets.training.optimizer import build_optimizer
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 
 
 def test_a_slope_and_an_existence_are_read_off_a_linear_cost(tiny_space: SearchSpace) -> None:
@@ -57,7 +57,7 @@ def _penalised(
     """Sum of the scales by unit after some steps at rate 0.1, all losses but the penalty switched off."""
     penalty = PricedPenalty(space.units, BudgetController(strength), ramp_steps=1)
     penalty.set_prices(prices, space.dense())
-    rate = LearningRate(0.1, 10**6, warmup_share=0.0)
+    rate = Cosine(0.1, 10**6, warmup_share=0.0)
     loop = TrainingLoop(model, task, build_optimizer(model, 0.0), rate, [penalty], steps)
     loop.lessons = _Flat(task)  # type: ignore[assignment]
     loop.run()

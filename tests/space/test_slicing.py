@@ -16,7 +16,7 @@ from hwtickets.tasks.task import Task
 from hwtickets.training.ema import EMA
 from hwtickets.training.loop import TrainingLoop
 from hwtickets.training.optimizer import build_optimizer
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 
 WIDTHS = {"blocks.0.k3": 16, "blocks.0.k5": 16, "blocks.1.k3": 32, "blocks.1.k5": 32}
 KEEPS = st.fixed_dictionaries(
@@ -69,7 +69,7 @@ def test_masked_and_sliced_networks_agree(
 def trained(tiny_model: Callable[..., Supernet], tiny_task: Task) -> tuple[TrainingLoop, EMA]:
     """Three steps in, so that gradients, momentum and the average hold something."""
     model, ema = tiny_model(), EMA(0.9)
-    loop = TrainingLoop(model, tiny_task, build_optimizer(model, 5e-4), LearningRate(0.05, 8), [ema], 3)
+    loop = TrainingLoop(model, tiny_task, build_optimizer(model, 5e-4), Cosine(0.05, 8), [ema], 3)
     loop.run()
     return loop, ema
 

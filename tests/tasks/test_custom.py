@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.tasks import TaskSettings, build_task
@@ -118,6 +118,19 @@ class _Empty:
         return iter(())
 
 
+class _Endless(IterableDataset[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        return iter(EXAMPLES)
+
+
+class _Broken:
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, index: int) -> Any:
+        raise OSError("no such file")
+
+
 @pytest.mark.parametrize(
     ("train", "said"),
     [
@@ -134,10 +147,17 @@ class _Empty:
             r"inputs of shape \(8, 8\); expected batches",
         ),
         ([(IMAGES[0, :, :k], 1) for k in range(1, 9)], "cannot be put into one batch: stack expects"),
+        (None, "train is a NoneType, which is neither a data set"),
+        (
+            DataLoader(_Endless(), 8),
+            "train is a DataLoader, which is neither .* nor a loader that has a length",
+        ),
+        (_Broken(), r"example 0 of the train data failed \(OSError: no such file\)"),
+        ([(IMAGES[0].repeat(3, 1, 1), 1)] * 20, r"the validation data yields .*, 3 channels as in the train"),
     ],
 )
 def test_data_that_is_no_data_is_one_line(train: Any, said: str) -> None:
-    with pytest.raises(UsageError, match=said) as raised:
+    with pytest.raises(HwticketsError, match=said) as raised:
         _task(train)
     assert "\n" not in str(raised.value)
 
@@ -161,6 +181,12 @@ def test_losses_and_scores_that_are_no_numbers_are_one_line() -> None:
         _task(EXAMPLES, loss=lambda o, t: nn.functional.cross_entropy(o, t, reduction="none")).loss(
             model(x), y
         )
+    with pytest.raises(UsageError, match="the loss does not lead back to the outputs"):
+        _task(EXAMPLES, loss=lambda o, t: (o.argmax(1) != t).float().mean()).loss(model(x), y)
+    with pytest.raises(
+        UsageError, match=r"the score on validation is a tensor of shape \(\d+,\); expected one"
+    ):
+        _task(EXAMPLES, score=lambda o, t: (o.argmax(1) == t).float()).score(model, "validation")
     with pytest.raises(HwticketsError, match="the score on validation is nan"):
         _task(EXAMPLES, score=lambda o, t: float("nan")).score(model, "validation")
     with pytest.raises(UsageError, match="the score on validation is 'good'; expected one number"):

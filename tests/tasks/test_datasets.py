@@ -31,6 +31,17 @@ def test_missing_folder_is_named(kind: str, tmp_path: Path) -> None:
         load_dataset(f"{kind}:{tmp_path / 'nowhere'}")
 
 
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data.zip").touch()
+    with pytest.raises(UsageError, match=r"data\.zip' is a file, and a folder is needed"):
+        load_dataset(f"folder:{tmp_path / 'data.zip'}")
+
+
+def test_a_folder_without_its_kind_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"is a folder; say what it holds: .*cifar10:DIR"):
+        load_dataset(str(tmp_path))
+
+
 def test_tiny_resolution_is_refused() -> None:
     with pytest.raises(UsageError, match="resolution 4 is too small"):
         load_dataset("fashion-mnist-small", resolution=4)

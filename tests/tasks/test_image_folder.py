@@ -134,6 +134,14 @@ def test_class_that_is_in_one_part_only_is_named(image_folder: MakeFolder, part:
         load(folder)
 
 
+def test_one_class_is_nothing_to_tell_apart(image_folder: MakeFolder) -> None:
+    folder = image_folder()
+    for part in ("train", "val"):
+        shutil.rmtree(folder / part / "dogs")
+    with pytest.raises(UsageError, match="train holds one class folder, cats"):
+        load_dataset(f"folder:{folder}")
+
+
 def test_class_too_small_to_hold_out_is_named(image_folder: MakeFolder) -> None:
     with pytest.raises(UsageError, match="train/cats holds 1 image"):
         load(image_folder(count=1))

@@ -35,7 +35,7 @@ from hwtickets.training.loop import Hook, TrainingLoop
 from hwtickets.training.optimizer import build_optimizer
 from hwtickets.training.plain import PlainTraining, train_plain
 from hwtickets.training.processes import dismiss
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 from hwtickets.training.teacher import TaughtLessons
 from hwtickets.training.torchrun import helps
 from hwtickets.training.worker import serve
@@ -148,7 +148,7 @@ def taught(
             if len(losses) == refused_at:
                 raise BudgetError("nothing meets the budget")
 
-    rate = LearningRate(0.02, 6)
+    rate = Cosine(0.02, 6)
     training = PlainTraining(rate, 0, 6, 5e-4, 0.9, 0, 3, compute=Compute("cpu", **compute))
     with contextlib.suppress(BudgetError):
         train_plain(student, lessons, training, {}, None, advance, [Losses()])

@@ -15,7 +15,7 @@ from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore
 from hwtickets.training.compute import Compute
 from hwtickets.training.loop import Hook, TrainingLoop
 from hwtickets.training.optimizer import build_optimizer
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 
 
 class _Gradients(Hook):
@@ -30,7 +30,7 @@ class _Gradients(Hook):
 
 
 def _loop(model: Supernet, task: Task, compute: Compute, hooks: list[Hook], steps: int = 3) -> TrainingLoop:
-    rate = LearningRate(0.05, 20)
+    rate = Cosine(0.05, 20)
     return TrainingLoop(
         model, task, build_optimizer(model, 0.0), rate, hooks, steps, interval=1, compute=compute
     )

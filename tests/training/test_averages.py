@@ -11,7 +11,7 @@ from hwtickets.training.batchnorm import recalibrate
 from hwtickets.training.ema import EMA
 from hwtickets.training.loop import Hook, TrainingLoop
 from hwtickets.training.optimizer import build_optimizer
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 
 
 class _History(Hook):
@@ -28,7 +28,7 @@ def test_the_average_of_weights_and_statistics_is_the_recursion(
     tiny_model: Callable[..., Supernet], tiny_task: Task
 ) -> None:
     model, ema, history = tiny_model(), EMA(0.3), _History()
-    TrainingLoop(model, tiny_task, build_optimizer(model, 0.0), LearningRate(0.1, 5), [ema, history], 5).run()
+    TrainingLoop(model, tiny_task, build_optimizer(model, 0.0), Cosine(0.1, 5), [ema, history], 5).run()
     expected = dict(history.states[0])
     for update, state in enumerate(history.states[1:], 2):
         decay = min(0.3, (1 + update) / (10 + update))
@@ -47,7 +47,7 @@ def test_an_average_goes_on_where_it_was_saved(tiny_model: Callable[..., Superne
     averages = []
     for pause in (False, True):
         model, ema = tiny_model(), EMA(0.9)
-        loop = TrainingLoop(model, tiny_task, build_optimizer(model, 0.0), LearningRate(0.1, 4), [ema], 2)
+        loop = TrainingLoop(model, tiny_task, build_optimizer(model, 0.0), Cosine(0.1, 4), [ema], 2)
         loop.run()
         if pause:
             saved = {name: tensor.clone() for name, tensor in ema.tensors().items()}, ema.facts()

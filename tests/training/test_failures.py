@@ -15,7 +15,7 @@ from hwtickets.tasks.task import Task
 from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore_loop
 from hwtickets.training.loop import Hook, TrainingLoop
 from hwtickets.training.optimizer import build_optimizer
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 
 
 class _Lessons:
@@ -31,7 +31,7 @@ class _Lessons:
 
 
 def _loop(model: Supernet, lessons: object, checkpoint: Path) -> TrainingLoop:
-    rate, optimizer = LearningRate(0.05, 6), build_optimizer(model, 0.0)
+    rate, optimizer = Cosine(0.05, 6), build_optimizer(model, 0.0)
     return TrainingLoop(model, lessons, optimizer, rate, [Checkpointer(checkpoint)], 6, interval=2)
 
 

@@ -16,7 +16,7 @@ from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore
 from hwtickets.training.ema import EMA
 from hwtickets.training.loop import Hook, TrainingLoop, every_share
 from hwtickets.training.optimizer import build_optimizer, optimizer_tensors
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 
 STEPS = 6
 
@@ -35,7 +35,7 @@ def _loop(task: Task, checkpoint: Path, steps: int = STEPS, seed: int = 0) -> Tr
         model,
         task,
         build_optimizer(model, 5e-4),
-        LearningRate(0.1, STEPS),
+        Cosine(0.1, STEPS),
         [masks, EMA(0.9), Checkpointer(checkpoint)],
         steps,
         triggers={"prune": every_share([0.3, 0.7], STEPS)},
@@ -108,7 +108,7 @@ class _Recorder(Hook):
 def test_the_five_hooks_are_called_in_order(tiny_task: Task) -> None:
     model, recorder = _supernet(0), _Recorder()
     triggers = {"shrink": every_share([0.5], 3)}
-    rate = LearningRate(0.1, 3)
+    rate = Cosine(0.1, 3)
     TrainingLoop(
         model, tiny_task, build_optimizer(model, 0.0), rate, [recorder], 3, triggers=triggers, interval=2
     ).run()
@@ -125,7 +125,7 @@ def test_the_five_hooks_are_called_in_order(tiny_task: Task) -> None:
 
 def test_a_loss_that_is_not_finite_is_one_line(tiny_task: Task) -> None:
     model = _supernet(0)
-    loop = TrainingLoop(model, tiny_task, build_optimizer(model, 0.0), LearningRate(1e30, 9), [], 9)
+    loop = TrainingLoop(model, tiny_task, build_optimizer(model, 0.0), Cosine(1e30, 9), [], 9)
     with pytest.raises(
         HwticketsError, match=r"the loss is (nan|inf) at step \d; lower learning_rate"
     ) as caught:
@@ -136,7 +136,7 @@ def test_a_loss_that_is_not_finite_is_one_line(tiny_task: Task) -> None:
 @pytest.mark.parametrize("seed", [2**31, 2**63 - 1])
 def test_every_seed_that_is_allowed_can_be_trained_with(tiny_task: Task, seed: int) -> None:
     model = _supernet(0)
-    loop = TrainingLoop(model, tiny_task, build_optimizer(model, 0.0), LearningRate(0.1, 2), [], 2, seed=seed)
+    loop = TrainingLoop(model, tiny_task, build_optimizer(model, 0.0), Cosine(0.1, 2), [], 2, seed=seed)
     loop.run()
     assert loop.step == 2
 

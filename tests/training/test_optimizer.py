@@ -16,7 +16,7 @@ from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore
 from hwtickets.training.loop import TrainingLoop
 from hwtickets.training.optimizer import OPTIMIZERS, build_optimizer, optimizer_tensors
 from hwtickets.training.rmsprop import RMSprop
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 
 STEPS = 6
 RATES = {"sgd": 0.05, "rmsprop": 0.005, "adam": 0.005, "adamw": 0.005}
@@ -24,7 +24,7 @@ RATES = {"sgd": 0.05, "rmsprop": 0.005, "adam": 0.005, "adamw": 0.005}
 
 def _loop(model: Supernet, task: Task, name: str, checkpoint: Path) -> TrainingLoop:
     optimizer = build_optimizer(model, 1e-3, name)
-    rate = LearningRate(RATES[name], STEPS)
+    rate = Cosine(RATES[name], STEPS)
     return TrainingLoop(model, task, optimizer, rate, [Checkpointer(checkpoint)], STEPS, interval=2)
 
 

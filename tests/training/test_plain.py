@@ -10,11 +10,11 @@ from hwtickets.sparsity.mask import magnitude_masks
 from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
 from hwtickets.training.plain import PlainTraining, train_plain
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 
 
 def _training(first: int = 0, steps: int = 6, rate: float = 0.1) -> PlainTraining:
-    return PlainTraining(LearningRate(rate, first + steps, first), first, first + steps, 5e-4, 0.9, 0, 3)
+    return PlainTraining(Cosine(rate, first + steps, first), first, first + steps, 5e-4, 0.9, 0, 3)
 
 
 def test_training_learns_and_ends_in_evaluation_mode(

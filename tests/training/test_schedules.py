@@ -7,7 +7,7 @@ import torch
 
 from hwtickets.config import SearchConfig
 from hwtickets.errors import UsageError
-from hwtickets.training.schedules import Exponential, LearningRate, MultiStep, OneCycle, schedule_of
+from hwtickets.training.schedules import Cosine, Exponential, MultiStep, OneCycle, schedule_of
 
 
 def _config(**settings: Any) -> SearchConfig:
@@ -15,7 +15,7 @@ def _config(**settings: Any) -> SearchConfig:
 
 
 def test_the_rate_warms_up_and_ends_at_zero() -> None:
-    rate = LearningRate(peak=0.4, steps=30, first_step=10, warmup_share=0.2)
+    rate = Cosine(peak=0.4, steps=30, first_step=10, warmup_share=0.2)
     rates = [rate(step) for step in range(10, 31)]
     top = rates.index(max(rates))
     assert 0 < rates[0] < max(rates) == pytest.approx(0.4)
@@ -55,8 +55,8 @@ def test_multi_step_falls_to_a_tenth_at_each_milestone() -> None:
 
 
 def test_a_configuration_names_its_schedule() -> None:
-    assert schedule_of(_config(), 10, 0, 100) == LearningRate(0.4, 100)
-    assert schedule_of(_config(warmup_epochs=1), 10, 20, 100, 0.5) == LearningRate(0.2, 100, 20, 0.125)
+    assert schedule_of(_config(), 10, 0, 100) == Cosine(0.4, 100)
+    assert schedule_of(_config(warmup_epochs=1), 10, 20, 100, 0.5) == Cosine(0.2, 100, 20, 0.125)
     assert schedule_of(_config(schedule="exponential"), 10, 0, 100) == Exponential(0.4, 10)
     assert schedule_of(_config(schedule="one-cycle"), 10, 5, 100) == OneCycle(0.4, 100, 5)
     steps = _config(schedule="multi-step", milestones=[3, 5])

@@ -9,7 +9,7 @@ from torch.nn import functional
 from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
 from hwtickets.training.plain import PlainTraining, train_plain
-from hwtickets.training.schedules import LearningRate
+from hwtickets.training.schedules import Cosine
 from hwtickets.training.teacher import TaughtLessons
 
 
@@ -39,7 +39,7 @@ def test_a_taught_network_answers_more_like_its_teacher_and_leaves_it_alone(
     tiny_model: Callable[..., Supernet], tiny_task: Task
 ) -> None:
     student, teacher = tiny_model(), tiny_model(1)
-    training = PlainTraining(LearningRate(0.05, 25, 0), 0, 25, 5e-4, 0.9, 0, 3)
+    training = PlainTraining(Cosine(0.05, 25, 0), 0, 25, 5e-4, 0.9, 0, 3)
     train_plain(teacher, tiny_task, training, {}, None)
     x, _ = tiny_task.train_batch(0)
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}

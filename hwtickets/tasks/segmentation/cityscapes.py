@@ -33,8 +33,9 @@ def find(folder: Path, seed: int) -> SceneFiles:
         UsageError: A folder is missing or empty, or an image has no label map.
     """
     train_images, val_images = (_images(folder / "leftImg8bit" / part) for part in ("train", "val"))
-    first = _labels(train_images[0], folder, ID_ENDING)
-    ending = ID_ENDING if first.is_file() else TRAIN_ID_ENDING
+    of_first = {ending: _labels(train_images[0], folder, ending) for ending in (TRAIN_ID_ENDING, ID_ENDING)}
+    only_train_ids = of_first[TRAIN_ID_ENDING].is_file() and not of_first[ID_ENDING].is_file()
+    ending = TRAIN_ID_ENDING if only_train_ids else ID_ENDING
     train, val = (
         paired(images, lambda image: _labels(image, folder, ending)) for images in (train_images, val_images)
     )

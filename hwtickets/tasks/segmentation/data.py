@@ -15,8 +15,9 @@ from hwtickets.errors import UsageError
 from hwtickets.tasks.dataset import SMALLEST_STD
 from hwtickets.tasks.images import count_channels
 from hwtickets.tasks.segmentation import ade20k, camvid, cityscapes, mask_folder
+from hwtickets.tasks.segmentation.label_maps import IGNORED
 from hwtickets.tasks.segmentation.scene_files import SceneFiles
-from hwtickets.tasks.segmentation.scenes import FileScenes, Pair, Scenes, in_threads, sizes_of
+from hwtickets.tasks.segmentation.scenes import FileScenes, Pair, Scene, Scenes, in_threads, sizes_of
 from hwtickets.tasks.specification import data_folder
 
 LAYOUTS: dict[str, Callable[[Path, int], SceneFiles]] = {
@@ -74,8 +75,8 @@ def load_scenes(spec: str, resolution: tuple[int, int] | None = None, seed: int 
         seed: Chooses the validation images where the data has no validation split of its own.
 
     Raises:
-        UsageError: The name is unknown, the folder is missing or holds something else, or the images differ
-            in size and no resolution is given.
+        UsageError: The name is unknown, the folder is missing or holds something else, the images differ in
+            size and no resolution is given, or not two classes are labelled beside pixels that do not count.
         HwticketsError: A file is damaged, an image and its label map differ in size, or a class is unknown.
     """
     kind, folder = data_folder(spec, LAYOUTS, "segmentation")
@@ -87,23 +88,36 @@ def load_scenes(spec: str, resolution: tuple[int, int] | None = None, seed: int 
     train, validation, test = (
         _scenes(part, files, channels, of_part) for part, of_part in zip(parts, sizes, strict=True)
     )
-    mean, std = channel_statistics(train)
+    mean, std, found = statistics_of(train)
+    if IGNORED in found and len(found) <= 2:
+        seen = [files.classes[label] for label in found - {IGNORED}]
+        raise UsageError(
+            f"the label maps of {folder} hold nothing but {' and '.join([*seen, str(IGNORED)])}, which means"
+            " that a pixel does not count; write the number of its class into every pixel, from 0 on."
+        )
     return SegmentationData(spec, train, validation, test, list(files.classes), mean, std, known)
 
 
-def channel_statistics(scenes: Scenes) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every channel, (C,) each, on a scale of 0 to 1.
+def statistics_of(scenes: Scenes) -> tuple[Tensor, Tensor, set[int]]:
+    """Mean and standard deviation of every channel, (C,) each, on a scale of 0 to 1; the classes that occur.
 
-    Taken over all images, or over 200 drawn at random where there are more.
+    Taken over all scenes, or over 200 drawn at random where there are more.
     """
     picked = np.random.default_rng(0).permutation(len(scenes))[:STATISTICS_IMAGES].tolist()
-    parts = in_threads(lambda index: ImageStat.Stat(scenes[index].image), picked)
-    pixels = sum(part.count[0] for part in parts)
-    mean = np.sum([part.sum for part in parts], 0) / pixels / 255
-    squares = np.sum([part.sum2 for part in parts], 0) / pixels / 255**2
+    parts = in_threads(lambda index: _statistics(scenes[index]), picked)
+    images = [image for image, _ in parts]
+    pixels = sum(image.count[0] for image in images)
+    mean = np.sum([image.sum for image in images], 0) / pixels / 255
+    squares = np.sum([image.sum2 for image in images], 0) / pixels / 255**2
     # A channel of one colour would otherwise be divided by zero.
     variance = (squares - mean**2).clip(min=SMALLEST_STD**2)
-    return torch.from_numpy(mean).float(), torch.from_numpy(np.sqrt(variance)).float()
+    found = set[int]().union(*(classes for _, classes in parts))
+    return torch.from_numpy(mean).float(), torch.from_numpy(np.sqrt(variance)).float(), found
+
+
+def _statistics(scene: Scene) -> tuple[ImageStat.Stat, set[int]]:
+    counts = scene.labels.histogram()
+    return ImageStat.Stat(scene.image), {label for label, count in enumerate(counts) if count}
 
 
 def _only_size(folder: Path, sizes: set[tuple[int, int]]) -> tuple[int, int]:

@@ -141,6 +141,11 @@ def test_missing_labels_of_cityscapes_are_named(cityscapes: Write) -> None:
         load_scenes(f"cityscapes:{folder}")
 
 
+def test_without_any_maps_of_cityscapes_the_usual_one_is_named(cityscapes: Write) -> None:
+    with pytest.raises(UsageError, match=r"has no label map: .*_gtFine_labelIds\.png does not exist"):
+        load_scenes(f"cityscapes:{cityscapes('color')}")
+
+
 @pytest.mark.parametrize("missing", ["leftImg8bit", "leftImg8bit/val", "leftImg8bit/val/koeln"])
 def test_missing_images_of_cityscapes_are_named(cityscapes: Write, missing: str) -> None:
     folder = cityscapes()
@@ -197,6 +202,16 @@ def test_unknown_class_is_named(masks: Write) -> None:
     (folder / "classes.txt").write_text("ground\nbox\n")
     with pytest.raises(HwticketsError, match=r"masks/\w+/\d\d\.png holds the class id 2; .* ids 0 to 1"):
         load_scenes(f"masks:{folder}")
+
+
+@pytest.mark.parametrize(("dark", "seen"), [(0, "ground and 255"), (255, "255")])
+def test_masks_of_black_and_white_are_refused(masks: Write, dark: int, seen: str) -> None:
+    folder = masks()
+    for path in (folder / "masks").rglob("*.png"):
+        Image.open(path).point(lambda number: 255 if number else dark).save(path)
+    with pytest.raises(UsageError, match=f"hold nothing but {seen}, which means") as failure:
+        load_scenes(f"masks:{folder}")
+    assert "\n" not in str(failure.value)
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
