@@ -16,7 +16,8 @@ from typing import Any
 
 from hwtickets import files
 from hwtickets.cli.printing import plain, print_json
-from hwtickets.config import SearchConfig, SupernetConfig, load_config, named_config
+from hwtickets.config import SearchConfig, SupernetConfig
+from hwtickets.config_files import load_config, named_config
 from hwtickets.devices.processor import cpu_model
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.search.job import versions

@@ -10,7 +10,8 @@ from typing import Any
 
 from hwtickets import files
 from hwtickets.bundle_verbs import benchmark, verify
-from hwtickets.config import SearchConfig, SupernetConfig, recorded_config
+from hwtickets.config import SearchConfig, SupernetConfig
+from hwtickets.config_files import recorded_config
 from hwtickets.devices import Check, DeviceProfile, get_device, list_devices
 from hwtickets.devices import check_device as check_profile
 from hwtickets.devices.hardware import with_sensors

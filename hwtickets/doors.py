@@ -13,7 +13,7 @@ from torch import nn
 from hwtickets import api, files
 from hwtickets.cli.printing import fields
 from hwtickets.cli.profile import lines as profile_lines
-from hwtickets.config import checked_config
+from hwtickets.config_files import checked_config
 from hwtickets.errors import UsageError
 from hwtickets.progress import Progress
 from hwtickets.run_names import run_folder

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from hwtickets.config import read_yaml
+from hwtickets.config_files import read_yaml
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.files import append_jsonl, read_json, read_jsonl, write_json, write_text, writing
 

@@ -23,7 +23,7 @@ def run(
     as_json: options.Json = False,
 ) -> None:
     """Run the main job on the embedded data, on this CPU: a search with --latency 40%."""
-    from hwtickets.config import load_config, named_config
+    from hwtickets.config_files import load_config, named_config
 
     config = load_config(named_config(NAME), {} if seed is None else {"seed": seed})
     search(config, output_dir or run_folder(NAME, resume), resume, dry_run=False, as_json=as_json)

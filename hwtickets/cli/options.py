@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def _defaults_from(context: typer.Context, file: Path | None) -> Path | None:
     """Makes the values of a YAML file the defaults of the verb's options."""
-    from hwtickets.config import read_yaml
+    from hwtickets.config_files import read_yaml
 
     if file is None or context.resilient_parsing:
         return file
@@ -144,7 +144,7 @@ def search_config(
     Raises:
         UsageError: Options that do not go together, or values that are wrong.
     """
-    from hwtickets.config import load_config
+    from hwtickets.config_files import load_config
 
     given = {key: value for key, value in options.items() if value is not None}
     kept = {metric: text for metric, text in budgets.items() if text is not None}
@@ -163,7 +163,7 @@ def search_config(
 
 def supernet_config(supernet: str | None, sizes: Sequence[str] | None) -> SupernetConfig:
     """The supernet that `--supernet` and `--set` ask for."""
-    from hwtickets.config import parse_supernet
+    from hwtickets.config_files import parse_supernet
 
     return parse_supernet(_supernet(supernet, sizes))
 

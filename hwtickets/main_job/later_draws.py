@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from hwtickets import files
-from hwtickets.config import SearchConfig, parse_supernet
+from hwtickets.config import SearchConfig
+from hwtickets.config_files import parse_supernet
 from hwtickets.costs import LatencyCost
 from hwtickets.main_job.delivery import Delivery
 from hwtickets.main_job.device_entries import device_entries

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from hwtickets import files
-from hwtickets.config import SearchConfig, checked_config
+from hwtickets.config import SearchConfig
+from hwtickets.config_files import checked_config
 from hwtickets.errors import UsageError, unknown
 from hwtickets.progress import Progress
 from hwtickets.recipes.graft import Graft, graft

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from hwtickets.config import SearchConfig, checked_config
+from hwtickets.config import SearchConfig
+from hwtickets.config_files import checked_config
 from hwtickets.costs.credit import PRICED, credits_latency
 from hwtickets.devices.profile import DeviceProfile
 from hwtickets.errors import UsageError

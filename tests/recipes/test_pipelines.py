@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from hwtickets.config import SearchConfig, load_config
+from hwtickets.config import SearchConfig
+from hwtickets.config_files import load_config
 from hwtickets.errors import UsageError
 from hwtickets.main_job.pipeline import stages_of
 from hwtickets.pipelines import PIPELINES

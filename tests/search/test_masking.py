@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from hwtickets.config import SearchConfig, load_config
+from hwtickets.config import SearchConfig
+from hwtickets.config_files import load_config
 from hwtickets.errors import UsageError
 from hwtickets.search.masking import ProgressiveMasks, prune_events
 from hwtickets.space.slicing import keep_channels

@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from hwtickets.config import SearchConfig, load_config, named_config
+from hwtickets.config import SearchConfig
+from hwtickets.config_files import load_config, named_config
 from hwtickets.costs import AdditiveCost, macs_cost
 from hwtickets.search.masking import prune_events
 from hwtickets.search.shrinking import Pricing

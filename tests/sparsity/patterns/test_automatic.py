@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from hwtickets.config import SearchConfig, load_config
+from hwtickets.config import SearchConfig
+from hwtickets.config_files import load_config
 from hwtickets.devices import DeviceProfile
 from hwtickets.errors import UsageError
 from hwtickets.progress import Progress

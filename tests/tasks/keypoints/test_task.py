@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hwtickets.config import load_config, named_config
+from hwtickets.config_files import load_config, named_config
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.supernets import build_supernet
 from hwtickets.tasks import TaskSettings, build_task

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hwtickets.config import load_config, named_config, parse_supernet, read_yaml
+from hwtickets.config_files import load_config, named_config, parse_supernet, read_yaml
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.supernets import build_supernet
 
