@@ -12,10 +12,13 @@ from hwtickets.prediction.features import Index, Matrix, Vector
 #: term, and with many. The weak one takes most of its price from a term that one network in some hundred has.
 WEAK = 1e-3
 STRENGTHS = (WEAK, 1e-2, 1e-1, 1.0)
-STRENGTHS_OF_MANY = (WEAK, 1e-5)
-#: Rounds of reweighting; a residual counts as at least this share, which keeps the weights finite.
+STRENGTHS_OF_MANY = (1e-5, WEAK)
+#: Errors, as shares, within which squares count, see `AdditiveModel.fit`: for a device whose times scatter
+#: whatever runs, and for one that repeats itself but for a few networks.
+EXACT = 0.003
+REACHES = (0.05, EXACT)
+#: Rounds of reweighting.
 _ROUNDS = 15
-_SMALLEST_SHARE = 0.003
 _SETTLED = 1e-4
 #: Variance of a prediction that has to guess a price, over that of a measurement.
 _GUESSED = 25.0
@@ -42,11 +45,14 @@ class AdditiveModel:
     seen: Index
 
     @classmethod
-    def fit(cls, work: Matrix, latency_ms: Vector, strength: float = WEAK) -> AdditiveModel:
+    def fit(
+        cls, work: Matrix, latency_ms: Vector, strength: float = WEAK, reach: float = EXACT
+    ) -> AdditiveModel:
         """Finds the prices with the least mean relative error.
 
-        The error's size counts and not its square, so networks that were measured while the machine was busy
-        do not draw the prices towards them.
+        Of a large error its size counts and not its square, so networks that were measured while the machine
+        was busy do not draw the prices towards them; small ones count by their squares, of which fewer
+        networks say as much (Huber 1964, Robust estimation of a location parameter).
 
         Args:
             work: (networks, terms), never negative.
@@ -54,6 +60,7 @@ class AdditiveModel:
             strength: Of a penalty on the squared prices, each as far as it matters, over the squared share of
                 networks that have the term: of terms that explain the same, the one that more networks have
                 is believed. The more terms to a network, the stronger it has to be.
+            reach: Relative errors within this are small; positive.
         """
         terms = np.hstack([np.ones((len(work), 1)), work]) / latency_ms[:, None]
         size = np.sqrt((terms**2).mean(axis=0))
@@ -67,7 +74,8 @@ class AdditiveModel:
             before, prices = prices, _least_squares(terms, weights, penalty)
             if np.abs(prices - before).max() <= _SETTLED * np.abs(prices).max():
                 break
-            weights = 1.0 / np.maximum(np.abs(terms @ prices - 1.0), _SMALLEST_SHARE)
+            weights = 1.0 / np.maximum(np.abs(terms @ prices - 1.0), reach)
+        prices = prices * _least_mean_error(terms @ prices)
         spread = np.linalg.inv(terms.T @ terms + len(terms) * np.diag(penalty))
         return cls(
             float(prices[0] / size[0]),
@@ -86,6 +94,14 @@ class AdditiveModel:
         terms = np.hstack([np.ones((len(work), 1)), work]) / self.predict(work)[:, None]
         guessed = (work[:, ~self.seen] > 0).any(axis=1)
         return np.einsum("ij,jk,ik->i", terms, self.spread, terms) + _GUESSED * guessed
+
+
+def _least_mean_error(predicted: Vector) -> float:
+    """The factor of predictions, given as shares of what was measured, with the least mean error."""
+    place = np.argsort(-predicted)
+    until = np.cumsum(predicted[place])
+    median = predicted[place[np.searchsorted(until, until[-1] / 2)]]
+    return 1.0 / float(median) if median > 0 else 1.0
 
 
 def _least_squares(terms: Matrix, weights: Vector, penalty: Vector) -> Vector:

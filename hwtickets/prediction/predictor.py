@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from hwtickets.errors import UsageError
-from hwtickets.prediction.additive import STRENGTHS, STRENGTHS_OF_MANY, WEAK, AdditiveModel
+from hwtickets.prediction.additive import EXACT, REACHES, STRENGTHS, STRENGTHS_OF_MANY, WEAK, AdditiveModel
 from hwtickets.prediction.features import Features, Index, Matrix, Vector
 from hwtickets.prediction.folds import folds
 from hwtickets.prediction.residual import ResidualModel, Settings
@@ -79,8 +80,8 @@ class WholeNetworkPredictor:
             raise UsageError("a latency is not a positive number of milliseconds")
         groups = list(range(len(features))) if groups is None else groups
         parts = list(folds(groups, _FOLDS, seed))
-        strength, sums = _chosen_sums(features.work, latency_ms, parts)
-        additive = AdditiveModel.fit(features.work, latency_ms, strength)
+        choice, sums = _chosen_sums(features.work, latency_ms, parts)
+        additive = AdditiveModel.fit(features.work, latency_ms, *choice)
         residual = _fit_residual(additive, features, latency_ms, None, seed)
         settings = residual.settings if residual else None
         plain, corrected = _Errors(), _Errors()
@@ -142,27 +143,28 @@ class _Errors:
 
 def _chosen_sums(
     work: Matrix, latency_ms: Vector, parts: Sequence[Index]
-) -> tuple[float, list[AdditiveModel]]:
-    """The strength of the penalty on prices with the least mean error on networks that were kept apart.
+) -> tuple[tuple[float, float], list[AdditiveModel]]:
+    """The strength of the penalty on prices, and what counts as a small error, by cross-validation.
+
+    What only a network or two say is hardly ever judged by it: the first choice stays unless another one is
+    clearly better on networks that were kept apart.
 
     Returns:
-        The strength, and for each part the sum of the networks outside it.
+        Strength and reach, and for each part the sum of the networks outside it.
     """
     if not parts:
-        return WEAK, []
-    tried = STRENGTHS_OF_MANY if len(work) >= _PLENTY * work.shape[1] else STRENGTHS
+        return (WEAK, EXACT), []
+    strengths = STRENGTHS_OF_MANY if len(work) >= _PLENTY * work.shape[1] else STRENGTHS
     sums = {
-        strength: [AdditiveModel.fit(work[~held], latency_ms[~held], strength) for held in parts]
-        for strength in tried
+        choice: [AdditiveModel.fit(work[~held], latency_ms[~held], *choice) for held in parts]
+        for choice in product(strengths, REACHES)
     }
-
-    def mean_error(strength: float) -> float:
-        errors = _Errors()
-        for held, part in zip(parts, sums[strength], strict=True):
+    judged = {choice: _Errors() for choice in sums}
+    for choice, errors in judged.items():
+        for held, part in zip(parts, sums[choice], strict=True):
             errors.add(latency_ms[held], part.predict(work[held]), np.ones(1))
-        return errors.mean
-
-    best = min(tried, key=mean_error)
+    least = min(judged.values(), key=lambda errors: errors.mean)
+    best = next(choice for choice, errors in judged.items() if not least.better_than(errors))
     return best, sums[best]
 
 

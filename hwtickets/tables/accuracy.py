@@ -45,6 +45,8 @@ def macs_accuracy(
     fit_graphs: Sequence[OperatorGraph], fit_ms: Vector, graphs: Sequence[OperatorGraph], measured_ms: Vector
 ) -> dict[str, float]:
     """Accuracy of the best straight line through MACs, for comparison; keys begin with "macs_"."""
-    slope, offset = np.polyfit([graph.macs for graph in fit_graphs], fit_ms, 1, w=1.0 / fit_ms)
-    predicted = np.maximum(offset + slope * np.array([graph.macs for graph in graphs]), 1e-9)
+    known, asked = (np.array([[1.0, graph.macs / 1e6] for graph in part]) for part in (fit_graphs, graphs))
+    # Networks that all have the same MACs say nothing of a slope: the shortest solution is taken.
+    line = np.linalg.lstsq(known / fit_ms[:, None], np.ones(len(known)), rcond=None)[0]
+    predicted = np.maximum(asked @ line, 1e-9)
     return {f"macs_{key}": value for key, value in accuracy(predicted, measured_ms).items()}

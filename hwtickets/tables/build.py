@@ -90,6 +90,7 @@ def build_table(
             provenance={
                 **plan.key,
                 "networks": len(campaign.networks),
+                "discarded_runs": journal.total("network", "discarded_runs"),
                 "stopped": campaign.verdict,
                 "noise": fit.noise,
                 "boards": [board.name for board in (device, *others)],

@@ -88,7 +88,10 @@ def existing_table(space: Space, device: DeviceProfile, precision: str, other: b
     found = find_table(device, space, precision)
     if found is not None:
         return found
-    build = f"build it with: hwtickets table build --device {device.name} --supernet {space.name}"
+    build = (
+        f"build it with: hwtickets table build --device {device.name} --supernet {space.name}"
+        " and the same --input, --classes and --set as here"
+    )
     for folder, changed in outdated_tables(device, space, precision):
         if other:
             return load_table(folder, device.runtime, precision)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ WARMUP_RUNS = 10
 #: A batch of slow networks gets fewer runs.
 SECONDS_A_BATCH = 3.0
 _PROFILE_RUNS = 80
+#: Operators that ONNX Runtime makes of a sum and a norm, and names after neither.
+_FUSED = ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization")
 
 
 class Journal:
@@ -61,6 +63,10 @@ class Journal:
     def count(self, *kinds: str) -> int:
         """How many records of some kinds there are."""
         return sum(kind in kinds for kind, _ in self._records)
+
+    def total(self, kind: str, key: str) -> int:
+        """The sum of a value over all records of a kind."""
+        return sum(int(record[key]) for (own, _), record in self._records.items() if own == kind)
 
     def close(self) -> None:
         """Removes the file: the table is finished."""
@@ -125,6 +131,7 @@ def measure_networks(
                 median_ms=timing.p50_ms,
                 reference_ms=timings[REFERENCE].p50_ms,
                 runs=timing.runs,
+                discarded_runs=timing.discarded,
             )
             stage.advance()
     return measured(journal, numbered)
@@ -177,7 +184,8 @@ def operator_times(graph: OperatorGraph, times_ms: Mapping[str, float]) -> dict[
     """Adds up the times of a network's nodes by operator.
 
     A node that the runtime put in on its own (a change of the memory layout) belongs to the operator after
-    it, the last ones to the last operator, so that the sum stays the same.
+    it, the last ones to the last operator, so that the sum stays the same. What it made of several operators
+    and named after none of them belongs to the first of those that are gone.
 
     Args:
         graph: The network.
@@ -186,21 +194,29 @@ def operator_times(graph: OperatorGraph, times_ms: Mapping[str, float]) -> dict[
     Returns:
         Time in ms and number of nodes, by operator name.
     """
-    names = {operator.name for operator in graph}
+    names = [operator.name for operator in graph]
+    owners = {node: _owner(original_name(node), set(names)) for node in times_ms}
+    gone = [name for name in names if name not in owners.values()]
     found: dict[str, tuple[float, int]] = {}
-    waiting: tuple[float, int] = (0.0, 0)
+    waiting, begin = (0.0, 0), 0
     for node, time_ms in times_ms.items():
         waiting = (waiting[0] + time_ms, waiting[1] + 1)
-        name = original_name(node)
-        owner = name
-        while owner and owner not in names:
-            owner = owner.rpartition("/")[0]
+        owner = owners[node]
+        if not owner and node.startswith(_FUSED):
+            owner = next((name for name in gone if names.index(name) >= begin), "")
         if owner:
             found[owner] = _sum(found.get(owner), waiting)
-            waiting = (0.0, 0)
+            waiting, begin = (0.0, 0), names.index(owner) + 1
     if waiting[1]:
-        found[graph.operators[-1].name] = _sum(found.get(graph.operators[-1].name), waiting)
+        found[names[-1]] = _sum(found.get(names[-1]), waiting)
     return found
+
+
+def _owner(node: str, names: Set[str]) -> str:
+    """The operator that a node is named after; "" if there is none."""
+    while node and node not in names:
+        node = node.rpartition("/")[0]
+    return node
 
 
 def _sum(one: tuple[float, int] | None, other: tuple[float, int]) -> tuple[float, int]:

@@ -37,7 +37,9 @@ def with_energies(
         DeviceError: The device or its sensor stopped answering.
     """
     if not isinstance(bench, MeteredBench):
-        return without_energy(table, f"nothing reads sensors while {bench.fingerprint['runtime']} runs")
+        runtime = bench.fingerprint["runtime"]
+        hint = "; add the device with --runtime tensorrt for energies" if "trtexec" in runtime else ""
+        return without_energy(table, f"nothing reads sensors while {runtime} runs{hint}")
     try:
         bench.sensor()
     except NoMeterError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -44,6 +44,10 @@ class Space(Protocol):
 class ModuleSpace(Protocol):
     """A space whose networks are modules of someone else: what the graph says of them is to be checked."""
 
+    @property
+    def branches(self) -> Mapping[str, Sequence[str]]:
+        """Units by residual branch that may vanish as a whole: then they have no channels."""
+
     def module(self, widths: Mapping[str, int]) -> nn.Module:
         """The network of some widths, deployable, its weights of no account."""
 
@@ -62,7 +66,8 @@ class Drawn(NamedTuple):
 
 #: How far a unit's share of its full width lies from its network's, at most.
 _WIDTH_SPREAD = 0.5
-#: In a network, up to this share of the units is removed on top of those that are narrowed to nothing.
+#: In a network, up to this share of the units is removed on top of those that are narrowed to nothing, and of
+#: the branches that can vanish.
 _MOST_REMOVED = 0.6
 
 
@@ -92,8 +97,9 @@ def sampled_networks(space: Space, alignment: int, count: int, seed: int) -> lis
 def sampled(space: Space, alignment: int, count: int, seed: int) -> list[Drawn]:
     """Networks of all sizes, Latin-hypercube sampled.
 
-    Each network has a size and a share of removed units; a unit's width scatters around its network's size.
-    Size, removal, every unit's scatter and every block's form are stratified over the networks.
+    Each network has a size and a share of removed units and branches; a unit's width scatters around its
+    network's size. Size, removal, every unit's scatter, every block's form and every branch's end are
+    stratified over the networks.
 
     Args:
         space: Where they come from.
@@ -102,12 +108,14 @@ def sampled(space: Space, alignment: int, count: int, seed: int) -> list[Drawn]:
         seed: Of the sampling.
     """
     units, blocks = list(space.units), space.forms()
+    branches = list(space.branches.values()) if isinstance(space, ModuleSpace) else []
     random = np.random.default_rng(seed)
-    coordinates = _latin_hypercube(random, count, 2 + 2 * len(units) + len(blocks))
+    ends = np.cumsum([len(units), len(units), len(blocks)])
+    coordinates = _latin_hypercube(random, count, 2 + int(ends[-1]) + len(branches))
     networks = []
     for point in coordinates:
         size, removal = point[0], point[1] * _MOST_REMOVED
-        scatter, fate, choice = np.split(point[2:], [len(units), 2 * len(units)])
+        scatter, fate, choice, end = np.split(point[2:], ends)
         widths = {
             unit: _width(
                 space.widths_allowed(unit, alignment),
@@ -116,6 +124,8 @@ def sampled(space: Space, alignment: int, count: int, seed: int) -> list[Drawn]:
             )
             for i, unit in enumerate(units)
         }
+        for i, gone in enumerate(branches):
+            widths |= dict.fromkeys(gone, 0) if end[i] < removal else {}
         forms = {block: known[int(choice[i] * len(known))] for i, (block, known) in enumerate(blocks.items())}
         networks.append(Drawn(widths, forms))
     return networks

@@ -3,7 +3,8 @@
 Where an operator's channels belong to two units, nearly every network has operators of its own, and equations
 over networks leave each of them free. But every one of them was profiled: the profile says which share of its
 network it takes, and the network's latency, which is known far better, says of how much. What single profiles
-are off by is evened out over operators that are alike.
+are off by is evened out over operators that are alike; what all profiles make too much or too little of, the
+networks show that have more or fewer of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from hwtickets.space.operators import OperatorSpec
 from hwtickets.tables.estimator import Estimator
+from hwtickets.tables.families import group
 from hwtickets.tables.fit import Fit
 from hwtickets.tables.observations import Measured
 
@@ -27,6 +29,9 @@ _MOST_NODE_MS = 0.002
 _SHARE_NOISE = 0.05
 #: A node takes this share of its profile time at least, whatever profiling it costs.
 _LEAST_SHARE = 0.2
+#: Relative standard deviation of networks around the sum of their operators, and of what profiles make of a
+#: group of operators.
+_NETWORK_NOISE, _GROUP_SPREAD = 0.02, 0.25
 
 
 def fit_shares(networks: Sequence[Measured], times: Sequence[Times], alignment: int) -> Fit:
@@ -47,7 +52,7 @@ def fit_shares(networks: Sequence[Measured], times: Sequence[Times], alignment: 
         for operator, part_ms in zip(network.graph, parts_ms, strict=True):
             found[operator.spec].append(part_ms * network.latency_ms / total_ms if total_ms else 0.0)
     latency_ms = {spec: float(np.median(values)) for spec, values in found.items()}
-    evened_ms = _evened(latency_ms, alignment)
+    evened_ms = _adding_up(networks, _evened(latency_ms, alignment))
     spread_ms = {spec: _SHARE_NOISE * evened_ms[spec] / np.sqrt(len(found[spec])) for spec in latency_ms}
     return Fit(0.0, evened_ms, {spec: float(spread) for spec, spread in spread_ms.items()}, _SHARE_NOISE)
 
@@ -75,3 +80,18 @@ def _evened(latency_ms: Mapping[OperatorSpec, float], alignment: int) -> dict[Op
     if not estimator.learnt:
         return dict(latency_ms)
     return {**latency_ms, **dict(zip(specs, estimator.price(specs)[0].tolist(), strict=True))}
+
+
+def _adding_up(
+    networks: Sequence[Measured], latency_ms: Mapping[OperatorSpec, float]
+) -> dict[OperatorSpec, float]:
+    """Latencies whose sums are the networks', each group of operators by a factor: 1 but for good reason."""
+    place = {name: index for index, name in enumerate(sorted({group(spec) for spec in latency_ms}))}
+    shares = np.zeros((len(networks), len(place)))
+    for row, network in zip(shares, networks, strict=True):
+        for operator in network.graph:
+            row[place[group(operator.spec)]] += latency_ms[operator.spec] / network.latency_ms
+    known = shares.T @ shares / _NETWORK_NOISE**2 + np.eye(len(place)) / _GROUP_SPREAD**2
+    missed = shares.T @ (1 - shares.sum(axis=1)) / _NETWORK_NOISE**2
+    factors = np.maximum(1 + np.linalg.solve(known, missed), _LEAST_SHARE)
+    return {spec: ms * float(factors[place[group(spec)]]) for spec, ms in latency_ms.items()}

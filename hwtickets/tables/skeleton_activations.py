@@ -76,10 +76,11 @@ class Activations:
     def _gelu(self, owner: str, x: str) -> str:
         scaled = self._node(owner, "Div", x, self._number(owner, math.sqrt(2)))
         risen = self._node(owner, "Add", self._node(owner, "Erf", scaled), self._number(owner, 1.0))
-        return self._node(owner, "Mul", x, self._node(owner, "Mul", risen, self._number(owner, 0.5)))
+        # In the order of `let_gelus_fuse`, as the exported network: the runtime makes one operator of it.
+        return self._node(owner, "Mul", self._node(owner, "Mul", x, risen), self._number(owner, 0.5))
 
     def _gelu_tanh(self, owner: str, x: str) -> str:
-        cube = self._node(owner, "Mul", self._node(owner, "Mul", x, x), x)
+        cube = self._node(owner, "Pow", x, self._number(owner, 3.0))
         inner = self._node(owner, "Add", x, self._node(owner, "Mul", cube, self._number(owner, 0.044715)))
         bent = self._node(
             owner, "Tanh", self._node(owner, "Mul", inner, self._number(owner, math.sqrt(2 / math.pi)))

@@ -52,6 +52,31 @@ def test_a_weaker_penalty_believes_what_a_few_networks_say() -> None:
     assert AdditiveModel.fit(work, latency_ms, 1e-5).price_ms[3] == pytest.approx(3, rel=0.1)
 
 
+def _scattering(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Work, true and measured latencies of a device that is 2.5 % fast or 1.5 % slow, whatever runs."""
+    work, true_ms = made(60, seed)
+    random = np.random.default_rng(seed + 100)
+    turn = np.where(random.random(60) < 0.4, 0.975, 1.015)
+    return work, true_ms, true_ms * turn * random.normal(1.0, 0.005, 60)
+
+
+def test_times_that_scatter_whatever_runs_are_averaged() -> None:
+    errors: dict[float, list[float]] = {0.003: [], 0.05: []}
+    for seed in range(20):
+        work, true_ms, measured_ms = _scattering(seed)
+        for reach, found in errors.items():
+            share = AdditiveModel.fit(work, measured_ms, 1e-5, reach).predict(work) / true_ms
+            found.append(float(np.std(share)))
+    assert np.mean(errors[0.05]) < 0.8 * np.mean(errors[0.003])
+
+
+def test_predictions_have_the_least_mean_error_on_what_was_learnt() -> None:
+    work, _, measured_ms = _scattering(0)
+    share = AdditiveModel.fit(work, measured_ms, reach=0.05).predict(work) / measured_ms
+    errors = [np.abs(factor * share - 1).mean() for factor in (0.99, 1.0, 1.01)]
+    assert errors[1] == min(errors)
+
+
 def test_leverage_is_large_where_nothing_was_measured() -> None:
     work, latency_ms = made(100)
     work[:, 2] = 0

@@ -122,3 +122,13 @@ def test_a_wrong_latency_is_refused(wrong: float) -> None:
 def test_networks_and_latencies_have_to_agree() -> None:
     with pytest.raises(UsageError, match="2 networks and 3 latencies"):
         WholeNetworkPredictor.fit(networks(2, 0), np.ones(3))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_a_single_network_says_of_a_term_is_believed(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    work = np.column_stack([random.integers(0, 6, (400, 3)), np.zeros(400)]).astype(float)
+    work[17, 3] = 1.0
+    latency_ms = (2.0 + work @ np.array([1.0, 0.5, 0.2, 3.0])) * random.normal(1.0, 0.01, 400)
+    found = WholeNetworkPredictor.fit(Features(work, {}), latency_ms, seed=seed)
+    assert found.additive.price_ms[3] == pytest.approx(3.0, rel=0.15)

@@ -34,3 +34,10 @@ def test_macs_predict_a_machine_whose_time_is_macs(space: Space) -> None:
     graphs = sampled_networks(space, 8, 20, seed=0)
     measured = np.array([0.01 + graph.macs / 1e8 for graph in graphs])
     assert macs_accuracy(graphs[:10], measured[:10], graphs[10:], measured[10:])["macs_mean_error"] < 1e-6
+
+
+@pytest.mark.filterwarnings("error")
+def test_networks_of_the_same_macs_say_nothing_of_a_slope(space: Space) -> None:
+    graphs = [space.graph(space.dense())] * 4
+    measured = np.array([1.0, 1.0, 1.0, 1.0])
+    assert macs_accuracy(graphs[:2], measured[:2], graphs[2:], measured[2:])["macs_mean_error"] < 1e-6

@@ -48,6 +48,7 @@ def test_a_built_table_knows_all_operators_of_its_space_and_its_own_error(
         assert table.predict(graph).ms > 0
     assert {"median_error", "within_10", "kendall_tau", "macs_median_error"} <= set(table.error)
     assert load_table(tmp_path, "onnxruntime", "fp32") == table
+    assert "discarded_runs" in table.provenance
     assert table.provenance["networks"] <= table.provenance["most_networks"] == 22
     assert table.provenance["stopped"] in ("accurate", "no longer improving", "most networks")
     assert not list(tmp_path.glob("*.partial.jsonl"))

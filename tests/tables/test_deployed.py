@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import onnx
@@ -45,6 +46,8 @@ class ChainSpace:
 
 class ChainModules(ChainSpace):
     """The same with its modules."""
+
+    branches: ClassVar[dict[str, list[str]]] = {}
 
     def module(self, widths: Mapping[str, int]) -> nn.Module:
         one, two = widths["one"], widths["two"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hwtickets.tables.sampling import Space, corner_networks, sampled_networks, space_id
 
 
@@ -23,6 +25,21 @@ def test_every_width_and_form_of_every_unit_is_seen(space: Space) -> None:
             assert seen >= {8, 16, 24, 32}
         assert any(op.name == f"{block}/concat" for graph in graphs for op in graph)
         assert any(all(op.block != block for op in graph) for graph in graphs)
+
+
+def test_branches_that_can_vanish_do_in_some_networks(space: Space) -> None:
+    class Deep(type(space)):  # type: ignore[misc]
+        branches: ClassVar = {"b1": ["b1.k3", "b1.k5"]}
+
+        def module(self, widths: dict[str, int]) -> None:
+            raise NotImplementedError
+
+        def widths_allowed(self, unit: str, alignment: int) -> list[int]:
+            return [8, 16, 24, 32]
+
+    graphs = sampled_networks(Deep(), 8, 60, seed=0)
+    assert 10 < sum(all(op.block != "b1" for op in graph) for graph in graphs) < 30
+    assert all(any(op.block == "b0" for op in graph) for graph in graphs)
 
 
 def test_small_and_large_networks_are_both_there(space: Space) -> None:

@@ -60,3 +60,25 @@ def test_what_the_runtime_dropped_takes_nothing() -> None:
     first, second = graph.operators
     fit = fit_shares([Measured(graph, 0.5)], [{second.name: (0.6, 1)}], 16)
     assert fit.latency_ms == {first.spec: 0.0, second.spec: pytest.approx(0.5)}
+
+
+def test_what_every_profile_makes_too_little_of_is_seen_in_the_networks() -> None:
+    networks, times = _networks(36, seed=1)
+    pooled = [
+        (Measured(_with_pool(network.graph), network.latency_ms + 0.05), {**own, "h/pool": (0.025, 1)})
+        for network, own in zip(networks[::2], times[::2], strict=True)
+    ]
+    fit = fit_shares(
+        [*networks[1::2], *(network for network, _ in pooled)],
+        [*times[1::2], *(own for _, own in pooled)],
+        16,
+    )
+    found = [ms for spec, ms in fit.latency_ms.items() if spec.kind == "pool"]
+    assert np.median(found) > 0.037
+
+
+def _with_pool(graph: OperatorGraph) -> OperatorGraph:
+    builder = GraphBuilder(3, 14, 14)
+    builder.graph.operators.extend(graph.operators)
+    builder.pool("h", "pool", graph.output)
+    return builder.graph

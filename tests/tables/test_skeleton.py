@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from hwtickets.errors import HwticketsError
 from hwtickets.runtimes import load
+from hwtickets.runtimes.profiling import node_times
 from hwtickets.space.operators import GraphBuilder, OperatorGraph, OperatorSpec
 from hwtickets.tables.sampling import Space, corner_networks
 from hwtickets.tables.skeleton import random_inputs, skeleton_model
@@ -119,6 +120,15 @@ def _conv_net(*specs: OperatorSpec) -> OperatorGraph:
 def test_operators_on_images_have_the_size_that_the_graph_says(spec: OperatorSpec) -> None:
     session = load(skeleton_model(_conv_net(spec)))
     assert session.run(session.random_inputs())[0].shape == (1, spec.c_out, *spec.out_size)
+
+
+@pytest.mark.parametrize(("activation", "fused"), [("gelu", "Gelu"), ("gelu_tanh", "FastGelu")])
+def test_a_gelu_is_one_operator_as_in_an_exported_network(activation: str, fused: str) -> None:
+    alone = OperatorSpec("activation", 16, 16, height=12, width=10, activation=activation)
+    graph = _conv_net(alone, OperatorSpec("conv", 16, 16, height=12, width=10))
+    found = node_times(skeleton_model(graph), random_inputs(graph), runs=1)
+    assert [node.op_type for node in found.values()].count(fused) == 1
+    assert not {"Erf", "Tanh"} & {node.op_type for node in found.values()}
 
 
 @pytest.mark.parametrize(

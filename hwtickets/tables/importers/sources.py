@@ -18,7 +18,7 @@ from hwtickets.files import reading, sha256_of
 
 #: More than any table of measurements holds; what is larger is damage, or meant to fill the memory.
 _MOST_BYTES = 128 * 2**20
-_WHAT = "measurements"
+_WHAT = "file of measurements"
 #: An operator takes between 1 ns and 100 s; anything else is damage or another unit.
 _LATENCY_RANGE_MS = (1e-6, 1e5)
 
