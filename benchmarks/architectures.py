@@ -118,12 +118,3 @@ ZOO: tuple[Architecture, ...] = (
     _from_timm("ghostnet_100", "GhostNet", 64),
     _from_timm("mobilevit_xxs", "MobileViT (convolutions and attention)", 64),
 )
-
-
-def named(name: str) -> Architecture:
-    """The architecture of a name.
-
-    Raises:
-        KeyError: There is none.
-    """
-    return {architecture.name: architecture for architecture in ZOO}[name]

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.bisection import best_try, bisect
+from benchmarks.bisection import MOST_TRIES, best_try, bisect
 from benchmarks.common import Points
 from benchmarks.peer_methods import OURS, PEERS
 from benchmarks.peer_networks import NETWORKS
@@ -162,6 +162,7 @@ class Comparison:
         files.write_tensors(weights, dict(self._trained().state_dict()), None)
         clock, pipeline = StageClock(), OURS[method]
         updates = {"pipeline": pipeline, "checkpoint": str(weights), "baseline": True, "teacher": None}
+        updates["max_draws"] = MOST_TRIES
         begin_s = time.perf_counter()
         found = self._then.search(f"{pipeline}-{_plain(budget)}", {"latency": budget}, clock, **updates)
         if not found:

@@ -95,12 +95,12 @@ class MobileNetV2(nn.Module):
         classes: int,
         stages: tuple[tuple[int, int, int, int], ...] = (
             (1, 16, 1, 1),
-            (6, 32, 2, 1),
-            (6, 48, 3, 2),
+            (6, 24, 2, 1),
+            (6, 32, 2, 2),
             (6, 64, 3, 2),
-            (6, 96, 2, 1),
+            (6, 96, 1, 1),
         ),
-        last: int = 384,
+        last: int = 256,
     ) -> None:
         super().__init__()
         width = 32
@@ -168,7 +168,7 @@ class ViT(nn.Module):
     """
 
     def __init__(
-        self, channels: int, classes: int, side: int, width: int = 96, depth: int = 4, heads: int = 3
+        self, channels: int, classes: int, side: int, width: int = 96, depth: int = 3, heads: int = 3
     ) -> None:
         super().__init__()
         self.patches = nn.Conv2d(channels, width, 4, 4)

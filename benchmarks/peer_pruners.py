@@ -21,7 +21,8 @@ from benchmarks.peer_networks import Attention
 from benchmarks.peer_training import train
 from hwtickets import files
 from hwtickets.config import SearchConfig
-from hwtickets.search.two_in_one import SCORING_BATCHES, StepPlan
+from hwtickets.search.scoring import SCORING_BATCHES
+from hwtickets.search.two_in_one import StepPlan
 from hwtickets.tasks.task import Task
 from hwtickets.training.loop import Hook, TrainingLoop
 

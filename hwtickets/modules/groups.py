@@ -53,12 +53,14 @@ def find_groups(module: nn.Module, record: Record, keep: Sequence[str], denied: 
     units: dict[str, Unit] = {}
     unit_of: dict[int, str] = {}
     unprunable: dict[str, str] = {}
+    whole: dict[int, str] = {}
     for members in _alike(places, maker):
         name = _free_name(record.producers[maker[members[0]]][0], [*units, *unprunable])
         reason = denied.get(name) or _too_few(members)
         unit = None if reason else _unit(module, record, name, [places[component] for component in members])
         if unit is None or not unit.importance:
             unprunable[name] = reason or "there is neither a batch norm nor a layer that could take a gate"
+            whole.update(dict.fromkeys(members, unprunable[name]))
             continue
         units[name] = unit
         unit_of.update(dict.fromkeys(members, name))
@@ -66,6 +68,10 @@ def find_groups(module: nn.Module, record: Record, keep: Sequence[str], denied: 
         reasons = [place for place in held[found[labels]] if place >= 0]
         if reasons:
             unprunable.setdefault(where, _told(frozen[min(reasons)]))
+        # All layers that write channels of a unit that stays, not only the one that it is named by.
+        for component in found[labels].tolist():
+            if component in whole:
+                unprunable.setdefault(where, whole[component])
     return Groups(units, unprunable, found, unit_of)
 
 

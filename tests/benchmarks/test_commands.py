@@ -1,19 +1,19 @@
 from __future__ import annotations
 
+import io
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import prices
+from benchmarks import common, prices
 from hwtickets.config import SearchConfig
 
-ROOT = Path(__file__).parents[2]
 CONFIG = """
 supernet: {name: mobile, sizes: {stages: [[16, 1, 1], [32, 1, 2]], expand_ratio: 2, kernel_sizes: [3, 5]}}
 latency: 60%
@@ -27,6 +27,15 @@ batch_size: 128
 Command = Callable[..., str]
 
 
+def exit_code(main: Callable[[], None]) -> object:
+    """What the process of a benchmark would end with."""
+    try:
+        common.run(main)
+    except SystemExit as ended:
+        return ended.code
+    return 0
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("benchmarks")
@@ -36,15 +45,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(folder: Path) -> Command:
     """Runs a benchmark and returns what it printed; all share one latency table of a tiny supernet."""
     (folder / "tiny.yaml").write_text(CONFIG)
-    environment = {**os.environ, "HWTICKETS_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
 
     def run(name: str, *arguments: str, code: int = 0) -> str:
-        line = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
+        line = [f"{name}.py", *arguments]
         if name != "closed_loop":
             line += ["--config", str(folder / "tiny.yaml")]
-        done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stderr
-        return done.stderr if code else done.stdout
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setenv("HWTICKETS_HOME", str(folder / "home"))
+            patch.setattr(sys, "argv", line)
+            ended = exit_code(import_module(f"benchmarks.{name}").main)
+        assert ended == code, err.getvalue()
+        return err.getvalue() if code else out.getvalue()
 
     return run
 

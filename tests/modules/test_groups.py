@@ -122,10 +122,11 @@ class _Fixed(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.second, self.head = nn.Linear(6, 8), nn.Linear(8, 10), nn.Linear(10, 2)
+        self.first, self.beside = nn.Linear(6, 8), nn.Linear(6, 8)
+        self.second, self.head = nn.Linear(8, 10), nn.Linear(10, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.first(x)).view(-1, 2, 4).flatten(1)
+        x = torch.relu(self.first(x) + self.beside(x)).view(-1, 2, 4).flatten(1)
         x = self.second(x)
         return self.head(x * x.shape[1] ** -0.5)
 
@@ -135,5 +136,5 @@ def test_what_only_a_trial_shows_is_listed() -> None:
     assert list(sliced.units) == ["first"] and "sliced" in sliced.unprunable["second"]
     _, fixed = hosted(_Fixed, (6,))
     assert not fixed.units
-    assert "needs all of them" in fixed.unprunable["first"]
+    assert "needs all of them" in fixed.unprunable["first"] == fixed.unprunable["beside"]
     assert "computes with their number" in fixed.unprunable["second"]
