@@ -14,6 +14,8 @@ from hwtickets.search.mixed_prices import MixedPrices
 from hwtickets.search.profiled import profiled
 from hwtickets.search.shrinking import Pricing
 from hwtickets.search.space_profile import SpaceProfile, all_costs
+from hwtickets.space.space import SearchSpace
+from hwtickets.space.units import Unit
 from hwtickets.sparsity.allocation import infeasible
 from hwtickets.tables import LatencyTable
 
@@ -50,7 +52,7 @@ class Prepared:
             costs,
             self.limits,
             paid,
-            config.alignment or job.device.alignment,
+            _alignment(job),
             config.floor,
             config.shrink_by,
             config.unit_price,
@@ -72,14 +74,21 @@ def prepare(job: Job) -> Prepared:
     """Builds or finds the table, profiles the ends of the space, and refuses an impossible budget.
 
     Raises:
-        BudgetError: Nothing of a module can be removed, or a budget is below the smallest network of the
-            space; names the nearest feasible one.
+        BudgetError: Nothing of a module can be removed, or not in steps this large, or a budget is below the
+            smallest network of the space; names the nearest feasible one.
     """
     if not job.space.units:
         layer, reason = next(iter(job.space.unprunable.items()), ("it", "it has no layers with channels"))
         raise BudgetError(
             f"{job.config.supernet.title}: none of its channels can be removed ({layer}: {reason}); deploy it"
             " as it is"
+        )
+    alignment = _alignment(job)
+    if all(_fixed(job.space, unit, alignment) for unit in job.space.units.values()):
+        raise BudgetError(
+            f"{job.config.supernet.title}: none of its layers can be narrowed in steps of {alignment}"
+            " channels; ask for smaller ones in the file of --config, e.g."
+            f" alignment: {max(1, alignment // 4)}"
         )
     table, profile, mixed = profiled(job)
     limits = profile.limits(job.budgets)
@@ -95,12 +104,20 @@ def prepare(job: Job) -> Prepared:
     return Prepared(table, profile, limits, mixed)
 
 
+def _alignment(job: Job) -> int:
+    return job.config.alignment or job.device.alignment
+
+
+def _fixed(space: SearchSpace, unit: Unit, alignment: int) -> bool:
+    """Whether a unit has one width alone, and does not vanish with its branch."""
+    return not unit.residual and len(space.widths_allowed(unit.name, alignment)) == 1
+
+
 def _dearest_left(job: Job, table: LatencyTable, metric: str) -> str:
     """The operator of a module that costs most in its smallest network, and why it stays."""
     cost = all_costs(LatencyCost(table))[metric]
-    alignment = job.config.alignment or job.device.alignment
     narrowest = {
-        name: 0 if unit.residual else job.space.widths_allowed(name, alignment)[0]
+        name: 0 if unit.residual else job.space.widths_allowed(name, _alignment(job))[0]
         for name, unit in job.space.units.items()
     }
     dearest = max(job.space.graph(narrowest), key=lambda operator: cost.operators([operator])).name

@@ -20,6 +20,7 @@ from hwtickets.modules.trial import tried_groups
 from hwtickets.space.operators import Operator, OperatorGraph, Value
 from hwtickets.space.slicing import resize
 from hwtickets.space.space import MOST_WIDTHS, SearchSpace, Widths
+from hwtickets.space.units import Member
 
 
 class ModuleSpace(SearchSpace):
@@ -86,8 +87,12 @@ class ModuleSpace(SearchSpace):
 
     def channels_of(self, unit: str) -> int:
         """Channels of a tensor that one channel of a unit stands for: those of a head or of a group."""
-        members = self.units[unit].members
+        members = [member for member in self.units[unit].members if not self._of_one_group(member)]
         return min((1 if member.entries is None else len(member.entries[0]) for member in members), default=1)
+
+    def _of_one_group(self, member: Member) -> bool:
+        """Whether a dimension counts the inputs of one group: all groups together make the tensor's."""
+        return member.dim == 1 and getattr(self._model.get_submodule(member.module), "groups", 1) > 1
 
     def step(self, unit: str, alignment: int) -> int:
         """Channels of a unit that are the least whole step of aligned tensors, e.g. one head."""

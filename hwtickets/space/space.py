@@ -73,12 +73,13 @@ class SearchSpace:
                 `Ticket.module(build=...)`.
 
         Raises:
-            UsageError: The input is no tensor, or a name in `keep` is no module.
+            UsageError: The model is no plain module, the input no tensor, or a name in `keep` no module.
             HwticketsError: The network cannot be traced; names the part of it.
         """
         from hwtickets.modules import live
-        from hwtickets.modules.hosted import HostedNetwork
+        from hwtickets.modules.hosted import HostedNetwork, plain_module
 
+        model = plain_module(model)
         first = example_inputs[0] if isinstance(example_inputs, tuple | list) else example_inputs
         if not isinstance(first, Tensor) or first.dim() < 2:
             raise UsageError(

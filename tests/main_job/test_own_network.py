@@ -215,6 +215,11 @@ def test_the_same_in_python(
     ("more", "code", "said"),
     [
         (["--keep", "conv1", "--keep", "stem.0", "--macs", "5%"], 3, "what costs most of it is conv1"),
+        (
+            ["--set", "width=4", "--keep", "stem.0", "--keep", "conv1", "--macs", "50%"],
+            3,
+            "can be narrowed in steps of 8 channels; ask for smaller ones in the file of --config",
+        ),
         (["--set", "num_classes=7", "--macs", "50%"], 2, "gives 7 outputs, the task has 10"),
         (["--keep", "conv3", "--macs", "50%"], 2, "unknown module to keep 'conv3'"),
         (["--supernet", "mobile", "--macs", "50%"], 2, "--module and --supernet mobile are two networks"),

@@ -59,6 +59,19 @@ class Grouped(nn.Module):
         return self.head(F.relu(self.norm(self.last(x))).mean((2, 3)))
 
 
+class GroupedSum(nn.Module):
+    """A concatenation that a convolution of groups reads and adds to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 24, 3, padding=1), nn.Conv2d(3, 24, 1)
+        self.mix, self.head = nn.Conv2d(48, 48, 3, padding=1, groups=4), nn.Linear(48, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(torch.cat([self.a(x), self.b(x)], 1))
+        return self.head((y + F.relu(self.mix(y))).mean((2, 3)))
+
+
 class Joined(nn.Module):
     """A concatenation, a batch norm and a convolution behind it, a shuffle and a split in halves."""
 

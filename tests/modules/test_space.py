@@ -12,7 +12,7 @@ from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.sparsity.choices import price_network, price_networks, price_space
 from hwtickets.sparsity.coupled import CoupledSpace
 from hwtickets.supernets import Mobile
-from tests.modules.small_networks import IMAGE, Grouped, Residual, Tokens, hosted
+from tests.modules.small_networks import IMAGE, Grouped, GroupedSum, Residual, Tokens, hosted
 
 COSTS = {"macs": macs_cost(), "params": params_cost()}
 
@@ -30,6 +30,13 @@ def test_widths_keep_tensors_aligned_and_heads_whole() -> None:
     _, grouped = hosted(Grouped)
     assert grouped.widths_allowed("widen.0", 8) == [4, 8], "a group has two channels"
     assert grouped.widths_allowed("last", 1) == [1, 2, 3, 4]
+
+
+def test_inputs_of_one_group_are_not_the_channels_of_a_tensor() -> None:
+    _, space = hosted(GroupedSum)
+    assert space.channels_of("a") == 2 and space.widths_allowed("a", 16) == [8, 12]
+    body = space.module({"a": 8})
+    assert body(torch.randn(2, *IMAGE)).shape == (2, 5) and body.mix.in_channels == 32
 
 
 def test_blocks_and_fixed_operators() -> None:
