@@ -79,27 +79,6 @@ def compressed(weight: Tensor) -> Tensor:
         raise HwticketsError(f"no 2:4 kernel takes {tuple(weight.shape)}: {error}") from error
 
 
-def sparsified(model: nn.Module) -> dict[str, str]:
-    """Gives the linear layers of a network on a GPU sparse kernels, in place, where their weights hold 2:4.
-
-    Returns:
-        Why a layer stays dense, by name; "" for those that became sparse. Convolutions stay dense: torch has
-        no sparse kernel for them.
-    """
-    require_sparse_tensor_cores()
-    told: dict[str, str] = {}
-    for name, layer in model.named_modules():
-        if isinstance(layer, nn.Conv2d):
-            told[name] = "a convolution: torch has no sparse kernel for it"
-        if isinstance(layer, nn.Linear):
-            try:
-                layer.weight = nn.Parameter(compressed(layer.weight.detach()), requires_grad=False)
-                told[name] = ""
-            except HwticketsError as error:
-                told[name] = str(error)
-    return told
-
-
 def pruned_weight(rows: int, columns: int, dtype: torch.dtype, device: str) -> Tensor:
     """A random weight (rows, columns) that holds 2:4."""
     weight = torch.randn(rows, columns, generator=torch.Generator().manual_seed(0))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hwtickets.errors import DeviceError
-from hwtickets.runtimes.semi_structured import compressed, pruned_weight, sparsified, time_product
+from hwtickets.runtimes.semi_structured import compressed, pruned_weight, time_product
 
 on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 on_a_gpu = pytest.mark.skipif(
@@ -22,7 +22,6 @@ def test_a_pruned_weight_keeps_two_of_four_inputs() -> None:
 def test_on_a_cpu_2_4_is_refused_in_one_line() -> None:
     for refused in (
         lambda: compressed(pruned_weight(64, 64, torch.float16, "cpu")),
-        lambda: sparsified(torch.nn.Linear(8, 8)),
         lambda: time_product(64, 64, 64),
     ):
         with pytest.raises(DeviceError, match="need an NVIDIA GPU with sparse tensor cores") as caught:
