@@ -98,7 +98,7 @@ class Seed:
         return self._points.once(key, measure)
 
     def _search(self, method: str, sparsity: float, latency: str) -> dict[str, Any]:
-        """One ticket; empty where the budget is infeasible."""
+        """One ticket; empty where there is none, see `Searches.search`."""
         updates = METHODS[method]
         budgets = {"latency": latency} if PIPELINES[updates["pipeline"]].budgeted else {}
         name = f"{method.replace(', ', '-').replace(' ', '-')}-{sparsity:g}"

@@ -13,7 +13,7 @@ from hwtickets.deploy.bundle import read_bundle
 from hwtickets.deploy.check import measure
 from hwtickets.deploy.numerics import Array
 from hwtickets.devices import get_device, open_bench
-from hwtickets.errors import BudgetError
+from hwtickets.errors import BudgetError, NumericsError
 from hwtickets.main_job.dense import STAGE, train_dense
 from hwtickets.main_job.prepared import prepare
 from hwtickets.progress import Progress
@@ -77,7 +77,8 @@ class Searches:
             updates: Other keys that differ from the common ones.
 
         Returns:
-            One entry for each price that was searched with; empty where a budget is infeasible.
+            One entry for each price that was searched with; empty where a budget is infeasible, or where the
+            deployed network does not compute what it should.
         """
         shared = {"budgets": dict(budgets), "baseline": False, "teacher": str(self.dense_ticket)}
         values = {**self.config.model_dump(mode="json"), **shared, **updates}
@@ -86,7 +87,7 @@ class Searches:
         progress = progress or Progress(api.search_stages(config))
         try:
             report = api.search(config, folder, True, False, progress, f"benchmarks.{self._command}")
-        except BudgetError as error:
+        except (BudgetError, NumericsError) as error:
             progress.note(f"seed {config.seed}, {name}: {error}")
             return {}
         return {ticket["price"]: _entry(ticket, report, folder) for ticket in report["tickets"]}
