@@ -94,8 +94,9 @@ class FastNAS:
 def missing_fastnas() -> str:
     """Why it cannot be compared with here; empty if it can."""
     try:
-        for name in ("modelopt.torch.prune", "torchprofile"):
-            import_module(name)
+        import_module("modelopt.torch.prune")
+        # ModelOpt edits this list to count; torchprofile 0.1 has none.
+        counters = hasattr(import_module("torchprofile.profile"), "handlers")
     except ImportError as error:
         return f"nvidia-modelopt cannot count here ({error}); install the extra [peers]"
-    return ""
+    return "" if counters else "nvidia-modelopt counts with torchprofile 0.0.4: install the extra [peers]"
