@@ -1,8 +1,9 @@
 """The runners of a bundle against hwtickets: the same outputs, and the same time?
 
-For every bundle, the runner in C++ is built and both runners compute its samples. Then rounds: in each, this
-package times the network as `hwtickets benchmark` does, twice, and each runner in a process of its own, in
-turning order. What the package's second time is of its first is the noise that the runners are to be within.
+For every bundle, the runner in C++ is built and both runners compute its samples. Then rounds: in each,
+`hwtickets benchmark` times the network twice and each runner once, every time in a new process, in turning
+order. How far the package's second time is from its first, from round to round, is the noise that the runners
+are to be within.
 
 python -m benchmarks.runners runs/demo/bundle runs/scenes/bundle --ort /path/to/onnxruntime-linux-x64-1.22.0
 """
@@ -29,7 +30,7 @@ from hwtickets.errors import HwticketsError
 
 #: What is timed in a round; the first is what the others are compared with.
 FIRST, AGAIN, PYTHON, CPP = "hwtickets", "hwtickets again", "run.py", "cpp/runner"
-_BOOTSTRAP_DRAWS = 1000
+_COMMAND = [sys.executable, "-c", "from hwtickets.cli.main import main; main()"]
 
 
 def main() -> None:
@@ -73,12 +74,13 @@ def compare(folder: Path, ort: Path | None, rounds: int, runs: int) -> dict[str,
             path = Path(scratch) / f"{len(outputs)}.npy"
             _run([*program, "check", *after[name], "--output", str(path)])
             outputs[name] = np.load(path)
+        how = ["--runs", str(runs), "--json"]
         measures: dict[str, Callable[[], float]] = {
-            name: partial(_timed, [*program, "benchmark", *after[name], "--runs", str(runs), "--json"])
+            name: partial(_timed, [*program, "benchmark", *after[name], *how], "cpu_ms")
             for name, program in runners.items()
         }
-        here = partial(_timed_here, bundle, runs)
-        times_ms = _rounds({FIRST: here, **measures, AGAIN: here}, rounds)
+        package = partial(_timed, [*_COMMAND, "benchmark", str(place), *how], "latency_ms")
+        times_ms = _rounds({FIRST: package, **measures, AGAIN: package}, rounds)
     largest = float(np.abs(outputs[FIRST]).max())
     apart = {name: float(np.abs(values - outputs[FIRST]).max()) for name, values in outputs.items()}
     return {
@@ -113,15 +115,9 @@ def _computed(bundle: Bundle) -> Any:
         return np.concatenate([output[0] for output in bench.run(bundle.model_path, inputs)])
 
 
-def _timed_here(bundle: Bundle, runs: int) -> float:
-    """The median of the thread's CPU time, as `hwtickets benchmark` takes it."""
-    with open_bench(get_device("cpu")) as bench:
-        timing = bench.time({"ticket": bundle.model_path}, {"x": bundle.samples.inputs[:1]}, runs)
-    return timing["ticket"].p50_ms
-
-
-def _timed(command: list[str]) -> float:
-    return float(json.loads(_run(command))["cpu_ms"]["p50"])
+def _timed(command: list[str], key: str) -> float:
+    """The median of the thread's CPU time, which a program prints."""
+    return float(json.loads(_run(command))[key]["p50"])
 
 
 def _rounds(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -136,11 +132,9 @@ def _rounds(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[st
 
 
 def _ratio(values: list[float], reference: list[float]) -> dict[str, float]:
-    """Median of the rounds' ratios, and its 95 % interval by bootstrap."""
-    ratios = np.array(values) / np.array(reference)
-    picks = np.random.default_rng(0).integers(0, len(ratios), (_BOOTSTRAP_DRAWS, len(ratios)))
-    low, high = np.percentile(np.median(ratios[picks], axis=1), [2.5, 97.5])
-    return {"median": float(np.median(ratios)), "low": float(low), "high": float(high)}
+    """Median of the rounds' ratios, and between what four of five of them lie."""
+    low, median, high = np.percentile(np.array(values) / np.array(reference), [10, 50, 90])
+    return {"median": float(median), "low": float(low), "high": float(high)}
 
 
 def _run(command: list[str]) -> str:
@@ -179,7 +173,7 @@ def _times(results: list[dict[str, Any]]) -> Table:
         ]
         for result in results
     ]
-    title = "Thread CPU time, median of the rounds' medians; ratio to it by rounds, 95 % interval"
+    title = "Thread CPU time, median of the rounds' medians; ratio to it by rounds: median (10-90 %)"
     return Table(title, ["bundle", FIRST, AGAIN, PYTHON, CPP], rows)
 
 

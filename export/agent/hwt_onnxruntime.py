@@ -37,30 +37,33 @@ class OnnxRuntime:
         self._clock = time.thread_time_ns if threads == 1 else time.perf_counter_ns
         self.clock = "thread CPU time" if threads == 1 else "wall clock"
         self.record = {"runtime": runtime.__version__, "threads": threads}
-        self._inputs = {}
+        self._binding = None
 
     def feed(self, inputs):
         """Sets what the network is run on."""
         import numpy
 
-        self._inputs = {
-            name: numpy.frombuffer(data, dtype=dtype).reshape(shape)
-            for name, (dtype, shape, data) in inputs.items()
-        }
+        # Bound once: arguments of every run would cost some us of Python, which no program in C++ pays.
+        self._binding = self._session.io_binding()
+        for name, (dtype, shape, data) in inputs.items():
+            self._binding.bind_cpu_input(name, numpy.frombuffer(data, dtype=dtype).reshape(shape))
+        for output in self._session.get_outputs():
+            self._binding.bind_output(output.name)
 
     def once(self):
         """Runs the network."""
-        self._session.run(None, self._inputs)
+        self._session.run_with_iobinding(self._binding)
 
     def timed(self):
         """Runs the network; the time in ms."""
         begin_ns = self._clock()
-        self._session.run(None, self._inputs)
+        self._session.run_with_iobinding(self._binding)
         return (self._clock() - begin_ns) / 1e6
 
     def outputs(self):
         """All outputs: (dtype, shape, bytes)."""
-        found = self._session.run(None, self._inputs)
+        self.once()
+        found = self._binding.copy_outputs_to_cpu()
         return [(str(value.dtype), list(value.shape), value.tobytes()) for value in found]
 
     def profile(self, inputs, runs):

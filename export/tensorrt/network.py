@@ -43,6 +43,10 @@ class Network:
             raise ValueError(in_words(refused)) from None
         return np.frombuffer(data, dtype=np.float32).reshape(shape)
 
+    def bound(self, values):
+        """A function that computes the output for this input, copies between memories included."""
+        return lambda: self.run(values)
+
 
 def engine_of(folder, description):
     """The engine for this model, this TensorRT and this GPU, and its record; built if it is not there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,16 @@ class Session:
         return outputs
 
     def timer(self, inputs: Mapping[str, Array]) -> Timer:
-        """A timer of runs on these inputs."""
-        return timed(lambda: self._session.run(None, inputs), self.clock)
+        """A timer of runs on these inputs, which are bound once.
+
+        Bound anew by every run, the arguments would cost 2 to 3 us of Python, which no program in C++ pays.
+        """
+        binding = self._session.io_binding()
+        for name, values in inputs.items():
+            binding.bind_cpu_input(name, np.ascontiguousarray(values))
+        for output in self._session.get_outputs():
+            binding.bind_output(output.name)
+        return timed(partial(self._session.run_with_iobinding, binding), self.clock)
 
     def random_inputs(self, seed: int = 0) -> dict[str, Array]:
         """Standard normal fp32 inputs of the network's shapes; a free dimension becomes 1."""

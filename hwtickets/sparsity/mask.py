@@ -6,22 +6,29 @@ import torch
 from torch import Tensor, nn
 
 from hwtickets.sparsity.selection import keep_best
+from hwtickets.supernets.base import within
+from hwtickets.supernets.tokens import TokenMixer
 
 Masks = dict[str, Tensor]
 
 
 def maskable_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
-    """All convolutions by the state-dict name of their weights; the classifier, norms and biases stay dense.
+    """Convolutions by the state-dict name of their weights.
 
-    Source: SuperTickets (ECCV 2022) masks the convolutions only.
+    The layers that give the outputs, transformers, norms and biases stay dense.
+    Source: SuperTickets (ECCV 2022), the layers that its code masks.
     """
+    dense = [*getattr(model, "output_modules", ())]
+    dense += [name for name, module in model.named_modules() if isinstance(module, TokenMixer)]
     return {
-        f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)
+        f"{name}.weight": module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d) and not within(name, dense)
     }
 
 
 def maskable_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Weights of all convolutions by state-dict name."""
+    """Weights of all maskable layers by state-dict name."""
     return {name: layer.weight for name, layer in maskable_layers(model).items()}
 
 

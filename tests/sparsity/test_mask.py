@@ -15,7 +15,7 @@ from hwtickets.sparsity.mask import (
     maskable_weights,
     sparsity_of,
 )
-from hwtickets.supernets import Supernet
+from hwtickets.supernets import Supernet, build_supernet
 
 
 def test_convolutions_alone_are_masked(tiny_model: Callable[..., Supernet]) -> None:
@@ -23,6 +23,14 @@ def test_convolutions_alone_are_masked(tiny_model: Callable[..., Supernet]) -> N
     convolutions = {f"{name}.weight" for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
     assert set(maskable_weights(model)) == convolutions
     assert "stem.0.weight" in convolutions and "classifier.weight" not in convolutions
+
+
+def test_the_layer_of_the_outputs_and_transformers_stay_dense() -> None:
+    model = build_supernet("hrnas-tiny", (3, 32, 32), 5, {"head": "dense", "tokens": 8})
+    convolutions = {f"{name}.weight" for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
+    left = convolutions - set(maskable_weights(model))
+    assert {name for name in left if ".mixers." not in name} == {"head.classifier.weight"}
+    assert any(name.endswith("input_proj.weight") for name in left)
 
 
 @given(sparsity=st.floats(0, 0.99))
