@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Training batches that statistics are taken from. Source: SuperTickets (ECCV 2022), its settings.
 CALIBRATION_BATCHES = 10
+#: A channel varies by less than this share of its mean: by rounding alone.
+_CONSTANT = 3e-6
 
 
 def training_mode(model: nn.Module) -> None:
@@ -29,6 +31,9 @@ def training_mode(model: nn.Module) -> None:
 def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """Replaces the running statistics by plain averages over batches, in place; frozen norms keep theirs.
 
+    A channel that proves constant, as those do that only masked-out filters feed, gets the scale 0. It gives
+    its bias, as before, but no longer multiplies errors of rounding by 1 / sqrt(eps): norms in a row drove
+    these beyond what a deployed network may differ by.
     Source: Universally Slimmable Networks (ICCV 2019), section 4.3.
 
     Args:
@@ -47,12 +52,21 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
             model(x.to(device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+        _silence_constants(norm)
     model.train(was_training)
 
 
 def recalibrate_on(model: nn.Module, lessons: Lessons, count: int = CALIBRATION_BATCHES) -> None:
     """Recalibrates on the first calibration batches of lessons; see `recalibrate`."""
     recalibrate(model, (lessons.calibration_batch(index) for index in range(count)))
+
+
+def _silence_constants(norm: _BatchNorm) -> None:
+    mean, variance = norm.running_mean, norm.running_var
+    if norm.weight is not None and mean is not None and variance is not None:
+        # A channel that is always 0 multiplies nothing, and may wake up on other inputs.
+        constant = variance < (_CONSTANT * mean) ** 2
+        norm.weight.data.masked_fill_(constant, 0)
 
 
 def _norms(model: nn.Module) -> list[_BatchNorm]:

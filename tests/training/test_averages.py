@@ -87,3 +87,20 @@ def test_recalibration_changes_no_weight_and_repeats_itself(
         statistics.append({name: buffer.clone() for name, buffer in model.named_buffers()})
     assert all(torch.equal(parameter, weights[name]) for name, parameter in model.named_parameters())
     assert all(torch.equal(buffer, statistics[1][name]) for name, buffer in statistics[0].items())
+
+
+def test_a_constant_channel_multiplies_no_errors_of_rounding() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, 4, 1, bias=False), nn.BatchNorm2d(4), nn.Conv2d(4, 3, 1, bias=False)]
+    model = nn.Sequential(*layers, nn.BatchNorm2d(3)).eval()
+    with torch.no_grad():
+        # The first filter is masked out, and the second layer's first filter sees that constant alone.
+        model[0].weight[0] = 0
+        model[1].bias[0], model[3].bias[0] = 0.7, 0.3
+        model[2].weight[0, 1:] = 0
+        # The second layer's last filter is masked out itself.
+        model[2].weight[2] = 0
+    recalibrate(model, [torch.randn(8, 2, 6, 6) for _ in range(3)])
+    assert model[3].weight.tolist() == [0.0, 1.0, 1.0]
+    assert bool((model[1].weight == 1).all()), "what is always 0 may wake up on other inputs"
+    assert bool((model(torch.randn(2, 2, 6, 6))[:, 0] == model[3].bias[0]).all())
