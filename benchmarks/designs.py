@@ -115,7 +115,10 @@ class Comparison:
         return {
             "units": len(self.space.units),
             "verdict": campaign.verdict,
-            "calibration_and_check_minutes": minutes["ends"],
+            "calibration_and_check": {
+                "measurements": len(self.plan.calibration) + len(self.plan.check),
+                "minutes": minutes["ends"],
+            },
             "designs": {
                 design.name: {
                     "measurements": design.measurements,

@@ -1,10 +1,10 @@
 """What a latency table costs: every operator of a space, a fixed number of networks, or an adaptive choice.
 
-All are calibrated on the same 30 networks and predict the same 30 others, which none of them has seen. The
-full grid times each operator of aligned widths on its own. The fixed design is 14 random networks for each
-unit; the first of them, as many as the adaptive design needed, are a row of their own. The networks that are
-profiled are part of both designs. Then: how long it takes to price networks; the first time, the table has to
-learn what it says about operators without a row.
+All are calibrated on the same 30 networks and predict the same 30 others, which none of them has seen; these
+60 are measured once and come on top of each design. The full grid times each operator of aligned widths on
+its own. The fixed design is 14 random networks for each unit; the first of them, as many as the adaptive
+design needed, are a row of their own. The networks that are profiled are part of both designs. Then: how long
+it takes to price networks; the first time, the table has to learn what it says about operators without a row.
 
 python -m benchmarks.points --output results/points.jsonl
 """
@@ -49,6 +49,14 @@ def tables_of(results: Mapping[str, dict[str, Any]]) -> list[Table]:
         for shape, result in results.items()
         for name, design in result["designs"].items()
     ]
+    shared = [
+        [
+            shape,
+            str(result["calibration_and_check"]["measurements"]),
+            f"{result['calibration_and_check']['minutes']:.2f}",
+        ]
+        for shape, result in results.items()
+    ]
     prices = [
         [
             shape,
@@ -62,6 +70,11 @@ def tables_of(results: Mapping[str, dict[str, Any]]) -> list[Table]:
     ]
     return [
         Table("Measurements for a table, and its errors on 30 networks that it has not seen", columns, rows),
+        Table(
+            "On top of each design, the full grid and the fixed one included: calibration and check",
+            ("input", "networks", "minutes"),
+            shared,
+        ),
         Table(
             "Pricing: processor time for all choices of all blocks, and for networks at once",
             ("input", "units", "choices, first", "again", "networks", "at once"),

@@ -104,7 +104,7 @@ def killed_build(
     folder = table_folder(get_device(_BOARD), space)
     journal = folder / _JOURNAL
     log = loopback.folder / "client.log"
-    client = _started(config, [], log)
+    client = _started(config, log)
     kept: list[str] = []
     events: list[dict[str, Any]] = []
     try:
@@ -119,7 +119,7 @@ def killed_build(
             events.append({"victim": victim, "records": len(kept)})
             if victim == "client":
                 client.wait()
-                client = _started(config, ["--resume"], log)
+                client = _started(config, log)
         kept = _wait_for(journal, client, kept, sys.maxsize)
         if client.returncode:
             raise DeviceError(f"the build failed: {log.read_text().strip().splitlines()[-1]}")
@@ -173,10 +173,10 @@ def _wait_for(journal: Path, client: subprocess.Popen[bytes], kept: list[str], c
     raise DeviceError(f"the build did not get on within {_LIMIT_S:.0f} s")
 
 
-def _started(config: Path | None, extra: list[str], log: Path) -> subprocess.Popen[bytes]:
+def _started(config: Path | None, log: Path) -> subprocess.Popen[bytes]:
     sizes = common.search_config(config).supernet.sizes
     options = [part for key, value in sizes.items() for part in ("--set", f"{key}={json.dumps(value)}")]
-    line = ["table", "build", "--device", _BOARD, "--input", "x".join(map(str, _SHAPE)), *options, *extra]
+    line = ["table", "build", "--device", _BOARD, "--input", "x".join(map(str, _SHAPE)), *options]
     with log.open("ab") as file:
         return subprocess.Popen([sys.executable, "-c", _CLIENT, *line], stdout=file, stderr=file)
 

@@ -34,8 +34,8 @@ def build(
     output: Annotated[
         Path | None, typer.Option(help="Folder of the table (default: that of this device and user).")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with measurements that were interrupted.")
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew instead of going on with an interrupted build.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the networks that are measured.")] = 0,
     config: options.File = None,
@@ -46,10 +46,10 @@ def build(
 
     space = options.supernet_config(supernet, sizes)
     shape = _shape(input_shape)
-    with interruptible("run the same command with --resume to go on"):
+    with interruptible("run the same command again to go on"):
         from hwtickets import api
 
-        table = api.build_table(device, space, shape, classes, precision, output, resume, seed, Progress())
+        table = api.build_table(device, space, shape, classes, precision, output, fresh, seed, Progress())
     result = {
         "device": table.device,
         "runtime": table.runtime,
@@ -68,12 +68,12 @@ def check(
     input_shape: _Input = "1x28x28",
     classes: _Classes = 10,
     precision: options.Precision = None,
-    samples: Annotated[int, typer.Option(min=1, help="How many rows are measured again.")] = 20,
+    samples: Annotated[int, typer.Option(min=1, help="How many networks are measured.")] = 20,
     allow_other_fingerprint: options.OtherFingerprint = False,
     config: options.File = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure some rows of a table again and say how far they have drifted."""
+    """Measure new networks on the device and say how far its table is off them."""
     from hwtickets.progress import Progress
 
     space = options.supernet_config(supernet, sizes)

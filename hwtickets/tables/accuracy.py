@@ -17,21 +17,23 @@ def accuracy(predicted_ms: Vector, measured_ms: Vector) -> dict[str, float]:
     """Errors of predictions as shares of the measurements, and the agreement of the ranking.
 
     Returns:
-        "median_error", "mean_error", "p90_error", "within_5", "within_10" (shares of the networks),
-        "kendall_tau".
+        "median_error", "mean_error", "p90_error", "within_5", "within_10" (shares of the networks), and of
+        two networks or more "kendall_tau".
     """
     from scipy.stats import kendalltau
 
     error = np.abs(predicted_ms / measured_ms - 1)
-    tau = float(kendalltau(predicted_ms, measured_ms).statistic)
-    return {
+    found = {
         "median_error": float(np.median(error)),
         "mean_error": float(error.mean()),
         "p90_error": float(np.percentile(error, 90)),
         "within_5": float((error <= 0.05).mean()),
         "within_10": float((error <= 0.10).mean()),
-        "kendall_tau": tau if np.isfinite(tau) else 0.0,
     }
+    if len(measured_ms) < 2:
+        return found
+    tau = float(kendalltau(predicted_ms, measured_ms).statistic)
+    return {**found, "kendall_tau": tau if np.isfinite(tau) else 0.0}
 
 
 def table_accuracy(

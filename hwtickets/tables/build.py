@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from hwtickets.devices import DeviceProfile
+from hwtickets.devices import DeviceProfile, decisive
 from hwtickets.devices.several import open_boards
 from hwtickets.files import FolderLock
 from hwtickets.progress import Progress
@@ -22,6 +22,7 @@ from hwtickets.tables.metering import with_energies
 from hwtickets.tables.plan import Plan
 from hwtickets.tables.sampling import Space
 from hwtickets.tables.shares import fit_shares
+from hwtickets.tables.steadiness import steadiness
 from hwtickets.tables.store import save_table
 from hwtickets.tables.table import LatencyTable, Row, calibrated
 
@@ -33,7 +34,7 @@ def build_table(
     progress: Progress,
     seed: int = 0,
     networks: int | None = None,
-    resume: bool = True,
+    fresh: bool = False,
     precision: str = "fp32",
     others: Sequence[DeviceProfile] = (),
 ) -> LatencyTable:
@@ -48,7 +49,7 @@ def build_table(
         seed: Of the choice of networks.
         networks: How many networks the operators are fitted on at most, besides the largest ones; by default
             14 for each unit. Fewer where predictions are accurate before that.
-        resume: Go on with an unfinished build of the same plan.
+        fresh: Begin anew even where an unfinished build of the same plan could go on.
         precision: One of the device's.
         others: Identical boards that share the work.
 
@@ -64,9 +65,11 @@ def build_table(
     with FolderLock(folder), open_boards([device, *others], precision) as bench:
         plan = Plan(space, device.alignment, seed, networks)
         journal_path = folder / f"{device.runtime}-{precision}.partial.jsonl"
-        if not resume:
+        if fresh:
             journal_path.unlink(missing_ok=True)
-        journal = Journal(journal_path, {**plan.key, "fingerprint": dict(bench.fingerprint)})
+        journal = Journal(journal_path, {**plan.key, "fingerprint": decisive(bench.fingerprint)})
+        if journal.dropped:
+            progress.note(f"an unfinished build was of another plan ({journal.dropped}): beginning anew")
         done = journal.count("profile", "network")
         with progress.stage("latency table", total=plan.total, unit="network", done=done) as stage:
             campaign = measure_plan(plan, bench, journal, stage)
@@ -90,7 +93,7 @@ def build_table(
             provenance={
                 **plan.key,
                 "networks": len(campaign.networks),
-                "discarded_runs": journal.total("network", "discarded_runs"),
+                **steadiness(journal),
                 "stopped": campaign.verdict,
                 "noise": fit.noise,
                 "boards": [board.name for board in (device, *others)],

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwtickets.devices import DeviceProfile, differences, open_bench
 from hwtickets.progress import Progress
+from hwtickets.space.operators import OperatorGraph
 from hwtickets.tables.accuracy import table_accuracy
 from hwtickets.tables.measure import Journal, measure_networks
 from hwtickets.tables.sampling import Space, corner_networks, sampled_networks
@@ -17,6 +21,8 @@ from hwtickets.tables.table import LatencyTable
 
 #: Far from the seeds of `build_table`, so that the networks are new to the table.
 _SEED = 1_000_003
+#: Networks that are named, and operators of each.
+_FURTHEST, _COSTLIEST = 3, 4
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,8 @@ class TableCheck:
         machine_scale: Median of measured over predicted; the device's present speed.
         error: Errors of the predictions as they are; keys as in `LatencyTable.error`.
         error_after_scale: The same after multiplying by `machine_scale`.
+        furthest: The networks that are furthest off after that: `error` (measured over predicted, less one)
+            and the costliest of their `operators`, with how the table knows them and their share.
         differences: What has changed about the device since.
     """
 
@@ -35,6 +43,7 @@ class TableCheck:
     machine_scale: float
     error: dict[str, float]
     error_after_scale: dict[str, float]
+    furthest: list[dict[str, Any]]
     differences: list[str]
 
 
@@ -72,5 +81,24 @@ def check_table(
         machine_scale=scale,
         error=table_accuracy(table, graphs, measured_ms),
         error_after_scale=table_accuracy(table, graphs, measured_ms / scale),
+        furthest=_furthest(table, graphs, measured_ms / (scale * predicted_ms) - 1),
         differences=differences(table.fingerprint, bench.fingerprint),
+    )
+
+
+def _furthest(
+    table: LatencyTable, graphs: Sequence[OperatorGraph], errors: NDArray[np.float64]
+) -> list[dict[str, Any]]:
+    places = np.argsort(-np.abs(errors), kind="stable")[:_FURTHEST].tolist()
+    return [
+        {"error": float(errors[place]), "operators": _costliest(table, graphs[place])} for place in places
+    ]
+
+
+def _costliest(table: LatencyTable, graph: OperatorGraph) -> str:
+    answers = table.lookup_many([operator.spec for operator in graph])
+    total_ms = sum(answer.ms for answer in answers) or 1.0
+    named = sorted(zip(graph, answers, strict=True), key=lambda entry: -entry[1].ms)[:_COSTLIEST]
+    return "; ".join(
+        f"{operator.name} ({answer.kind}, {100 * answer.ms / total_ms:.0f} %)" for operator, answer in named
     )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from hwtickets.devices import DeviceProfile, decisive, device_fingerprint, differences, fingerprint_id
 from hwtickets.errors import DeviceError, HwticketsError, UsageError
 from hwtickets.progress import Progress
-from hwtickets.resources import resource_dir, user_dir
+from hwtickets.resources import user_dir
 from hwtickets.tables.build import build_table
-from hwtickets.tables.sampling import Space, space_id
+from hwtickets.tables.folders import device_folders, held, space_folder
+from hwtickets.tables.precisions import measured_precisions
+from hwtickets.tables.sampling import Space
 from hwtickets.tables.shipped import load_shipped, shipped_devices
-from hwtickets.tables.store import load_table, read_device, table_key
+from hwtickets.tables.store import load_table
 from hwtickets.tables.table import LatencyTable
 
 _OVERRIDE = "--allow-other-fingerprint"
@@ -26,7 +26,7 @@ def table_folder(device: DeviceProfile, space: Space, precision: str = "fp32") -
     It is `<device>-<fingerprint>/<space>-<operators>/` under $HWTICKETS_HOME, or ~/.local/share/hwtickets.
     """
     machine = fingerprint_id(device_fingerprint(device, precision))
-    return user_dir("tables") / f"{device.name}-{machine}" / _space_folder(space)
+    return user_dir("tables") / f"{device.name}-{machine}" / space_folder(space)
 
 
 def find_table(device: DeviceProfile, space: Space, precision: str = "fp32") -> LatencyTable | None:
@@ -38,7 +38,8 @@ def find_table(device: DeviceProfile, space: Space, precision: str = "fp32") -> 
     if not device.measurable:
         return None
     folder = table_folder(device, space, precision)
-    return load_table(folder, device.runtime, precision) if _holds(folder, device, precision) else None
+    there = device.runtime in _runtimes(folder, device, precision)
+    return load_table(folder, device.runtime, precision) if there else None
 
 
 def table_for(
@@ -74,7 +75,8 @@ def table_for(
         if other:
             return load_table(folder, device.runtime, precision)
         progress.note(
-            f"measuring a new table: that in {folder} is of another state of the device ({changed})"
+            f"measuring a new table: that in {folder} is of another state of the device ({changed});"
+            f" {_OVERRIDE} keeps to the old one"
         )
     return build_table(space, device, table_folder(device, space, precision), progress, precision=precision)
 
@@ -89,8 +91,8 @@ def existing_table(space: Space, device: DeviceProfile, precision: str, other: b
     if found is not None:
         return found
     build = (
-        f"build it with: hwtickets table build --device {device.name} --supernet {space.name}"
-        " and the same --input, --classes and --set as here"
+        f"build it with: hwtickets table build --device {device.name} --supernet {space.name} --precision"
+        f" {precision} and the same --input, --classes and --set as here"
     )
     for folder, changed in outdated_tables(device, space, precision):
         if other:
@@ -99,7 +101,11 @@ def existing_table(space: Space, device: DeviceProfile, precision: str, other: b
             f"the table in {folder} is of another state of {device.name} ({changed}); {build}, or use it all"
             f" the same with {_OVERRIDE}"
         )
-    raise HwticketsError(f"there is no table of this supernet for {device.name} at {precision}; {build}")
+    others = measured_precisions(device, space)
+    known = f", only at {', '.join(others)}" if others else ""
+    raise HwticketsError(
+        f"there is no table of this supernet for {device.name} at {precision}{known}; {build}"
+    )
 
 
 def outdated_tables(device: DeviceProfile, space: Space, precision: str) -> Iterator[tuple[Path, str]]:
@@ -109,8 +115,8 @@ def outdated_tables(device: DeviceProfile, space: Space, precision: str) -> Iter
         The folder, and what differs.
     """
     now = device_fingerprint(device, precision)
-    for folder in sorted(user_dir("tables").glob(f"{device.name}-*/{_space_folder(space)}")):
-        if not _holds(folder, device, precision):
+    for folder in device_folders(device.name):
+        if folder.name != space_folder(space) or device.runtime not in _runtimes(folder, device, precision):
             continue
         changed = differences(
             decisive(load_table(folder, device.runtime, precision).fingerprint), decisive(now)
@@ -121,15 +127,19 @@ def outdated_tables(device: DeviceProfile, space: Space, precision: str) -> Iter
 
 def _only_table(device: DeviceProfile, precision: str) -> LatencyTable:
     """The table of a device that only tables describe: an imported one, else the shipped one."""
-    folders = [path.parent for path in sorted(user_dir("tables").glob(f"{device.name}-*/*/device.yaml"))]
-    imported = [folder for folder in folders if _holds(folder, device, precision)]
+    imported = [
+        (folder, runtime)
+        for folder in device_folders(device.name)
+        for runtime in _runtimes(folder, device, precision)
+    ]
     if len(imported) > 1:
         raise UsageError(
-            f"there are several tables of {device.name} for {device.runtime} at {precision}; name one with"
-            f" --table: {', '.join(map(str, imported))}"
+            f"there are several tables of {device.name} at {precision}; name one with --table:"
+            f" {', '.join(f'{folder} ({runtime})' for folder, runtime in imported)}"
         )
     if imported:
-        return load_table(imported[0], device.runtime, precision)
+        folder, runtime = imported[0]
+        return load_table(folder, runtime, precision)
     if any(known.name == device.name for known in shipped_devices()):
         return load_shipped(device.name, device.runtime, precision)
     raise DeviceError(
@@ -140,7 +150,10 @@ def _only_table(device: DeviceProfile, precision: str) -> LatencyTable:
 
 def _checked(folder: Path, device: DeviceProfile, precision: str, other: bool) -> LatencyTable:
     """A table that was named, if it was measured on the device as it is."""
-    table = load_table(folder, device.runtime, precision)
+    runtime, measured_with = device.runtime, _runtimes(folder, device, precision)
+    if not device.measurable and runtime not in measured_with and len(measured_with) == 1:
+        runtime = measured_with[0]
+    table = load_table(folder, runtime, precision)
     if device.measurable:
         found, now = decisive(table.fingerprint), decisive(device_fingerprint(device, precision))
     else:
@@ -154,48 +167,6 @@ def _checked(folder: Path, device: DeviceProfile, precision: str, other: bool) -
     return table
 
 
-def _holds(folder: Path, device: DeviceProfile, precision: str) -> bool:
-    if not (folder / "device.yaml").exists():
-        return False
-    known = read_device(folder)
-    # A folder's name may begin like that of another device: orin, orin-nano.
-    return known["device"] == device.name and table_key(device.runtime, precision) in known["tables"]
-
-
-def _space_folder(space: Space) -> str:
-    # References of modules have colons and slashes.
-    return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', space.name)}-{space_id(space)}"
-
-
-def list_tables(device: DeviceProfile) -> list[dict[str, Any]]:
-    """Every table of a device, the user's before the shipped ones.
-
-    Returns:
-        What `LatencyTable.describe` says of each, its `folder`, and on this machine the `differences` between
-        what it was measured on and what is there now.
-    """
-    listed = []
-    for root in (user_dir("tables"), resource_dir("latency_tables")):
-        for path in sorted(root.glob("**/device.yaml")):
-            known = read_device(path.parent)
-            if known["device"] != device.name:
-                continue
-            for key, entry in known["tables"].items():
-                table = _listed(path.parent, str(key), entry if isinstance(entry, dict) else {})
-                listed.append({"folder": str(path.parent), **table.describe(), **_changes(table, device)})
-    return listed
-
-
-def _listed(folder: Path, key: str, entry: dict[str, Any]) -> LatencyTable:
-    # Tables of the first versions say it in their key only.
-    runtime, _, precision = key.partition("-")
-    return load_table(
-        folder, entry.get("runtime", runtime), entry.get("precision", precision), entry.get("batch", 1)
-    )
-
-
-def _changes(table: LatencyTable, device: DeviceProfile) -> dict[str, Any]:
-    # A board would have to be asked; `table check` does.
-    if device.connection != "local":
-        return {}
-    return {"differences": differences(table.fingerprint, device_fingerprint(device, table.precision))}
+def _runtimes(folder: Path, device: DeviceProfile, precision: str) -> list[str]:
+    """Runtimes of a device's tables of a precision in a folder; an import's need not be the profile's."""
+    return [runtime for runtime, found in held(folder, device) if found == precision]

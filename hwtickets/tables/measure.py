@@ -38,12 +38,17 @@ class Journal:
     Args:
         path: The file; it starts over if it belongs to another plan.
         plan: What is measured; measurements of equal plans are interchangeable.
+
+    Attributes:
+        dropped: Where it starts over, how the plan of before differed; else empty.
     """
 
     def __init__(self, path: Path, plan: Mapping[str, object]) -> None:
         self._path = path
         records = read_jsonl(path, "unfinished latency table")
-        if not records or records[0].get("plan") != plan:
+        known = records[0].get("plan") if records else None
+        self.dropped = _differences(known, plan) if records and known != plan else ""
+        if known != plan:
             path.unlink(missing_ok=True)
             append_jsonl(path, {"plan": dict(plan)})
             records = []
@@ -64,13 +69,19 @@ class Journal:
         """How many records of some kinds there are."""
         return sum(kind in kinds for kind, _ in self._records)
 
-    def total(self, kind: str, key: str) -> int:
-        """The sum of a value over all records of a kind."""
-        return sum(int(record[key]) for (own, _), record in self._records.items() if own == kind)
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        """All records of a kind, the earliest first."""
+        return [record for (own, _), record in self._records.items() if own == kind]
 
     def close(self) -> None:
         """Removes the file: the table is finished."""
         self._path.unlink(missing_ok=True)
+
+
+def _differences(one: object, other: Mapping[str, object]) -> str:
+    known = one if isinstance(one, Mapping) else {}
+    changed = [key for key in {**known, **other} if known.get(key) != other.get(key)]
+    return ", ".join(changed).replace("_", " ")
 
 
 class Latencies:
@@ -129,9 +140,12 @@ def measure_networks(
                 "network",
                 index,
                 median_ms=timing.p50_ms,
+                p10_ms=timing.p10_ms,
+                p90_ms=timing.p90_ms,
                 reference_ms=timings[REFERENCE].p50_ms,
                 runs=timing.runs,
                 discarded_runs=timing.discarded,
+                clocks_mhz=[dict(clocks) for clocks in timing.clocks_mhz],
             )
             stage.advance()
     return measured(journal, numbered)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 
+from hwtickets.devices.several import SeveralBoards
 from hwtickets.power import EnergyPerRun, NoMeterError
 from hwtickets.progress import Progress, Stage
 from hwtickets.runtimes.bench import Bench, MeteredBench
@@ -13,7 +14,8 @@ from hwtickets.space.operators import OperatorGraph
 from hwtickets.tables.energy import measure_energy, without_energy
 from hwtickets.tables.measure import Journal
 from hwtickets.tables.plan import Plan
-from hwtickets.tables.skeleton import random_inputs, skeleton_model
+from hwtickets.tables.skeleton import random_inputs
+from hwtickets.tables.skeleton_precision import timed_model
 from hwtickets.tables.table import LatencyTable
 
 #: A network takes seconds on a sensor, not milliseconds.
@@ -29,13 +31,15 @@ def with_energies(
         table: Of the plan's operators.
         plan: Its first networks and those of the calibration tell the energies of operators, some of its
             check how good they are.
-        bench: Where to measure.
+        bench: Where to measure; of several boards the first one's sensor is read.
         journal: Holds what is already measured and receives the rest.
         progress: Shows one stage, if there is a sensor.
 
     Raises:
         DeviceError: The device or its sensor stopped answering.
     """
+    if isinstance(bench, SeveralBoards):
+        bench = bench.first
     if not isinstance(bench, MeteredBench):
         runtime = bench.fingerprint["runtime"]
         hint = "; add the device with --runtime tensorrt for energies" if "trtexec" in runtime else ""
@@ -47,10 +51,12 @@ def with_energies(
     graphs, check = [*plan.pool[: plan.first], *plan.calibration], plan.check[:_CHECK_NETWORKS]
     total = len(graphs) + len(check)
     with progress.stage("energy", total, "network", done=journal.count("energy")) as stage:
-        return measure_energy(table, graphs, check, _measure(bench, journal, stage))
+        return measure_energy(table, graphs, check, _measure(bench, bench.fingerprint, journal, stage))
 
 
-def _measure(bench: MeteredBench, journal: Journal, stage: Stage) -> Callable[[OperatorGraph], EnergyPerRun]:
+def _measure(
+    bench: MeteredBench, fingerprint: Mapping[str, str], journal: Journal, stage: Stage
+) -> Callable[[OperatorGraph], EnergyPerRun]:
     """Measures networks in the order of its calls, unless the journal knows the next one."""
     numbers = itertools.count()
 
@@ -58,7 +64,8 @@ def _measure(bench: MeteredBench, journal: Journal, stage: Stage) -> Callable[[O
         number = next(numbers)
         record = journal.get("energy", number)
         if record is None:
-            found = bench.energy(skeleton_model(graph, seed=number), random_inputs(graph))
+            model = timed_model(graph, fingerprint, seed=number)
+            found = bench.energy(model, random_inputs(graph))
             record = journal.put("energy", number, **found.as_dict())
             stage.advance()
         return EnergyPerRun(**{field.name: record[field.name] for field in fields(EnergyPerRun)})

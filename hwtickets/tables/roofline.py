@@ -26,6 +26,8 @@ _IMAGE_CHANNELS = 4
 _LARGE_KERNEL = 5
 #: An operator this many times larger than all of the fit is not like them.
 _FAR = 4.0
+#: No constant is as large as this.
+_MOST = 1e12
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,11 @@ class Roofline:
         """
         content = dict(values)
         base, roofs = content.pop("base"), content.pop("roofs")
-        if not isinstance(base, dict) or not isinstance(roofs, dict):
+        if not isinstance(roofs, dict) or not all(isinstance(roof, dict) for roof in (base, *roofs.values())):
             raise TypeError("the roofline has no roofs")
         numbers = [*content.values(), *base.values()]
         for number in (*numbers, *(value for roof in roofs.values() for value in roof.values())):
-            if not isinstance(number, int | float) or not 0 <= number < float("inf"):
+            if type(number) not in (int, float) or not 0 <= number < _MOST:
                 raise ValueError(f"the roofline holds {number!r}, not a number from 0 on")
         if not min(content["sharpness"], content["alignment"], content["batch"]) >= 1:
             raise ValueError("sharpness, alignment and batch of the roofline are numbers from 1 on")

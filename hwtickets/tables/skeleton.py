@@ -16,7 +16,7 @@ from hwtickets.tables.skeleton_moves import MoveNodes
 from hwtickets.tables.skeleton_tokens import TokenNodes
 
 _OPSET = 18
-_IR_VERSION = 10
+_IR_VERSION = 8
 _IMAGES = (*IMAGES, "pool")
 _TOKENS = ("linear", "matmul", "product", "layernorm", "softmax", "attention")
 _MOVES = ("add", "mul", "relu", "activation", "concat", "copy", "other")

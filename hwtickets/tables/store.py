@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 from hwtickets.errors import HwticketsError
 from hwtickets.files import read_text, reading, write_bytes, write_text
 from hwtickets.space.operators import OperatorSpec
+from hwtickets.tables.entries import check_entry
 from hwtickets.tables.roofline import Roofline
 from hwtickets.tables.rows import RowError, read_rows, write_rows
 from hwtickets.tables.table import Calibration, LatencyTable, Row
@@ -24,11 +26,6 @@ _WHAT = "latency table"
 #: The safe loader of C, where PyYAML was built with it: ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _AGAIN = "build the table again"
-#: Keys of a table in device.yaml.
-_ENTRY = (
-    *("sha256", "runtime", "precision", "batch", "alignment", "rows"),
-    *("fingerprint", "calibration", "roofline", "error", "provenance"),
-)
 #: A table of a million rows stays below; more is damage.
 _MOST_BYTES = 2**28
 
@@ -56,7 +53,8 @@ def save_table(table: LatencyTable, folder: Path, packed: bool = False) -> None:
         write_bytes(folder / (f"{key}.csv.gz" if packed else f"{key}.csv"), data)
     device_file = folder / "device.yaml"
     known: dict[str, Any] = {"device": table.device, "tables": {}}
-    if device_file.exists():
+    # What is damaged cannot be kept, and building again is the advice that was given.
+    with contextlib.suppress(HwticketsError):
         known = read_device(folder)
     entry = {
         "runtime": table.runtime,
@@ -90,15 +88,34 @@ def load_table(folder: Path, runtime: str, precision: str, batch: int = 1) -> La
             f" only {', '.join(map(str, known['tables']))}"
         )
     entry = known["tables"][key]
+    header = read_header(folder, known, key)
+    path, content = _content(folder, key, entry["rows"])
+    rows = _rows(path, content, entry["rows"])
+    if "sha256" in entry and entry["sha256"] != _digest(known["device"], entry, content):
+        raise HwticketsError(
+            f"{path} or its entry in device.yaml is not what was written; {_AGAIN}, or remove the line"
+            " sha256 of this table from device.yaml if the change is meant"
+        )
+    return replace(header, rows=rows)
+
+
+def read_header(folder: Path, known: Mapping[str, Any], key: str) -> LatencyTable:
+    """A table without its rows.
+
+    Args:
+        folder: Where it is.
+        known: What `read_device` gives of it.
+        key: Of the table.
+
+    Raises:
+        HwticketsError: Its entry is damaged.
+    """
+    entry = known["tables"][key]
     try:
-        _check_entry(entry)
-        path, content = _content(folder, key, entry["rows"])
-        rows = _rows(path, content, entry["rows"])
-        if "sha256" in entry and entry["sha256"] != _digest(known["device"], entry, content):
-            raise HwticketsError(
-                f"{path} or its entry in device.yaml is not what was written; {_AGAIN}, or remove the line"
-                " sha256 of this table from device.yaml if the change is meant"
-            )
+        check_entry(entry)
+        runtime, precision, batch = entry_name(key, entry)
+        if table_key(runtime, precision, batch) != key:
+            raise ValueError(f"it says that it is {table_key(runtime, precision, batch):.60}")
         return LatencyTable(
             device=known["device"],
             runtime=runtime,
@@ -106,7 +123,7 @@ def load_table(folder: Path, runtime: str, precision: str, batch: int = 1) -> La
             batch=batch,
             alignment=entry["alignment"],
             fingerprint=entry["fingerprint"],
-            rows=rows,
+            rows={},
             calibration=Calibration(**entry["calibration"]),
             error=entry["error"],
             provenance=entry["provenance"],
@@ -116,6 +133,15 @@ def load_table(folder: Path, runtime: str, precision: str, batch: int = 1) -> La
         raise HwticketsError(
             f"{folder / 'device.yaml'} is damaged in {key} ({error!s:.200}); {_AGAIN}"
         ) from error
+
+
+def entry_name(key: str, entry: Any) -> tuple[str, str, int]:
+    """Runtime, precision and batch of a table in its folder's description."""
+    # Tables of the first versions say it in their key only.
+    runtime, _, precision = key.partition("-")
+    known = entry if isinstance(entry, dict) else {}
+    names = str(known.get("runtime", runtime)), str(known.get("precision", precision))
+    return (*names, known.get("batch", 1))
 
 
 def read_device(folder: Path) -> dict[str, Any]:
@@ -135,25 +161,6 @@ def read_device(folder: Path) -> dict[str, Any]:
     if not isinstance(known.get("device"), str):
         raise HwticketsError(f"{path} is damaged (no device); {_AGAIN}")
     return known
-
-
-def _check_entry(entry: Any) -> None:
-    if not isinstance(entry, dict):
-        raise TypeError("it is no table")
-    unknown = [name for name in entry if name not in _ENTRY]
-    if unknown:
-        raise ValueError(f"the key {unknown[0]!r:.40} is unknown")
-    for name in ("batch", "alignment"):
-        if type(entry[name]) is not int or entry[name] < 1:
-            raise ValueError(f"{name} is {entry[name]!r}, not a count")
-    if type(entry["rows"]) is not int or entry["rows"] < 0:
-        raise ValueError(f"rows is {entry['rows']!r}, not a count")
-    for name in ("fingerprint", "calibration", "error", "provenance"):
-        if not isinstance(entry[name], dict):
-            raise TypeError(f"{name} is no mapping")
-    for name, value in entry["calibration"].items():
-        if not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise ValueError(f"{name} is {value!r}, not a number from 0 on")
 
 
 def _content(folder: Path, key: str, rows: int) -> tuple[Path, bytes]:

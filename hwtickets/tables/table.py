@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -176,7 +177,7 @@ class LatencyTable:
             "batch": self.batch,
             "rows": len(self.rows),
             "operators": dict(kinds.most_common()),
-            "kind": self.provenance.get("kind", "measured" if self.rows else "calibrated analytic"),
+            "kind": self.provenance.get("kind", "calibrated analytic" if self.roofline else "measured"),
             "alignment": self.alignment,
             "error": dict(self.error),
             "calibration": asdict(self.calibration),
@@ -186,10 +187,9 @@ class LatencyTable:
 
     @cached_property
     def _lookup(self) -> Lookup:
-        units = self.fingerprint.get("multiprocessors", "")
-        return Lookup(
-            self.rows, self.alignment, self.batch, int(units) if units.isdigit() else 0, self.roofline
-        )
+        stated = re.fullmatch(r"[0-9]{1,6}", self.fingerprint.get("multiprocessors", ""))
+        units = int(stated[0]) if stated else 0
+        return Lookup(self.rows, self.alignment, self.batch, units, self.roofline)
 
 
 def calibrated(

@@ -37,6 +37,11 @@ def test_every_design_predicts_the_same_networks(result: dict[str, Any]) -> None
         assert -1 <= design["kendall_tau"] <= 1
 
 
+def test_what_comes_on_top_of_every_design_is_counted(result: dict[str, Any]) -> None:
+    assert result["calibration_and_check"]["measurements"] == 60
+    assert result["calibration_and_check"]["minutes"] > 0
+
+
 def test_the_grid_counts_the_operators_of_the_space(result: dict[str, Any]) -> None:
     # Branches of n widths up to 32 channels, and no branch: 2n sums. Expand 2n, depthwise n and 2n, concat
     # 2n - 1, project 2n; outside the block 4, one of which the block has as well. Aligned to 16, n is 2.

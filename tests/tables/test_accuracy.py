@@ -30,6 +30,11 @@ def test_a_prediction_that_is_the_same_for_all_has_no_rank_agreement() -> None:
     assert accuracy(np.ones(4), np.arange(1.0, 5.0))["kendall_tau"] == 0.0
 
 
+def test_one_network_has_no_rank() -> None:
+    found = accuracy(np.array([1.0]), np.array([2.0]))
+    assert found["median_error"] == 0.5 and "kendall_tau" not in found
+
+
 def test_macs_predict_a_machine_whose_time_is_macs(space: Space) -> None:
     graphs = sampled_networks(space, 8, 20, seed=0)
     measured = np.array([0.01 + graph.macs / 1e8 for graph in graphs])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,14 @@ def test_a_table_of_another_machine_shows_its_scale_and_its_differences(
     assert found.machine_scale > 0
     assert any(line.startswith("cpu: toy ->") for line in found.differences)
     assert found.error_after_scale["median_error"] <= found.error["median_error"] + 1e-9
+    errors = [abs(network["error"]) for network in found.furthest]
+    assert len(errors) == 3 and errors == sorted(errors, reverse=True)
+    assert errors[0] >= found.error_after_scale["p90_error"]
+    for network in found.furthest:
+        named = re.findall(r"([\w/]+) \((measured|interpolated|estimated), (\d+) %\)", network["operators"])
+        shares = [int(share) for _, _, share in named]
+        assert {name.partition("/")[0] for name, _, _ in named} <= {"stem", "b0", "b1", "head"}
+        assert 0 < sum(shares) <= 101 and shares == sorted(shares, reverse=True)
 
 
 def test_a_slower_machine_is_told_by_the_scale_alone(space: Space, table: LatencyTable) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import json
 import pickle
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -16,9 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hwtickets.cli.printing import plain
 from hwtickets.errors import HwticketsError
 from hwtickets.tables import LatencyTable, load_table, save_table
 from hwtickets.tables.importers import Import, import_table
+from hwtickets.tables.sampling import Space
 from hwtickets.tables.store import read_device
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +101,42 @@ def test_damaged_tables_without_rows(tmp_path: Path) -> None:
             note = f"{ruin.__name__}, case {case}"
             found = outcome(lambda: load_table(tmp_path, entry["runtime"], entry["precision"]), file, note)
             assert found is None or found == table, note
+
+
+@pytest.mark.parametrize("source", ["rows", "jetson-tx2"])
+def test_damaged_descriptions_without_a_checksum(
+    table: LatencyTable, space: Space, tmp_path: Path, source: str
+) -> None:
+    """As their messages advise where a change is meant: what is left must be a table that can be used."""
+    if source == "rows":
+        fingerprint = {"cpu": "toy", "multiprocessors": "80"}
+        save_table(
+            replace(table, fingerprint=fingerprint, error={**table.error, "kendall_tau": 0.9}), tmp_path
+        )
+        whole = (tmp_path / "device.yaml").read_bytes()
+    else:
+        whole = (ROOT / "latency_tables" / source / "device.yaml").read_bytes()
+    whole = re.sub(rb" *sha256: \w+\n", b"", whole)
+    file, graph = tmp_path / "device.yaml", space.graph(space.dense())
+    file.write_bytes(whole)
+    key = next(iter(read_device(tmp_path)["tables"]))
+    runtime, precision = key.split("-")
+
+    def used() -> LatencyTable:
+        found = load_table(tmp_path, runtime, precision)
+        prediction = found.predict(graph)
+        assert prediction.ms >= 0 and prediction.error_ms >= 0
+        json.dumps(plain(found.describe()), allow_nan=False)
+        return found
+
+    used()
+    random = np.random.default_rng(3)
+    refused = 0
+    for ruin in damage.TEXT:
+        for case in range(CASES // 4):
+            file.write_bytes(ruin(whole, random))
+            refused += outcome(used, file, f"{ruin.__name__}, case {case} of {source}") is None
+    assert refused > 100
 
 
 def _pickled() -> bytes:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -13,6 +16,7 @@ from hwtickets.tables import (
     existing_table,
     find_table,
     list_tables,
+    load_table,
     save_table,
     table_folder,
     table_for,
@@ -112,6 +116,85 @@ def _imported(table: LatencyTable, home: Path, name: str, source: str) -> Path:
     return folder
 
 
+class _NoProgress(Progress):
+    """Ends the work where it would begin to measure."""
+
+    def stage(self, name: str, total: int | None = None, unit: str = "step", done: int = 0) -> NoReturn:
+        raise KeyboardInterrupt
+
+
+def test_before_another_table_is_measured_the_option_that_keeps_the_old_one_is_named(
+    space: Space, table: LatencyTable
+) -> None:
+    folder = _earlier(table, space, runtime="onnxruntime 1.0")
+    said = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        table_for(space, _CPU, "fp32", _NoProgress(stream=said))
+    assert f"measuring a new table: that in {folder} is of another state" in said.getvalue()
+    assert said.getvalue().strip().endswith("); --allow-other-fingerprint keeps to the old one")
+
+
+def test_a_precision_without_a_table_names_those_that_have_one(space: Space, table: LatencyTable) -> None:
+    save_table(table, table_folder(_CPU, space))
+    with pytest.raises(HwticketsError, match=r"for cpu at int8, only at fp32; build .*--precision int8"):
+        existing_table(space, _CPU, "int8")
+
+
+def _damage(table: LatencyTable, home: Path, folder: str) -> Path:
+    place = home / "tables" / folder
+    save_table(replace(table, device=folder.rpartition("-")[0]), place / "toy-01234567")
+    (place / "toy-01234567" / "device.yaml").write_text("tables: {")
+    return place / "toy-01234567" / "device.yaml"
+
+
+def test_a_damaged_table_is_no_matter_of_other_devices(space: Space, table: LatencyTable, home: Path) -> None:
+    save_table(table, table_folder(_CPU, space))
+    _damage(table, home, "cpu-nano-0123456789")
+    assert find_table(_CPU, space) == table
+    assert [entry["table"] for entry in list_tables(_CPU)] == ["cpu/onnxruntime-fp32"]
+    with pytest.raises(HwticketsError, match="there is no table of this supernet"):
+        existing_table(space, _CPU.model_copy(update={"threads": 7}), "int8")
+
+
+def test_a_damaged_table_is_listed_beside_the_others(space: Space, table: LatencyTable, home: Path) -> None:
+    save_table(table, table_folder(_CPU, space))
+    file = _damage(table, home, "cpu-0123456789")
+    damaged, sound = sorted(list_tables(_CPU), key=lambda entry: "table" in entry)
+    assert sound["rows"] == len(table.rows) and sound["kind"] == "measured"
+    assert set(damaged) == {"folder", "damaged"} and str(file) in damaged["damaged"]
+
+
+def test_what_is_damaged_can_be_built_again_in_its_place(
+    space: Space, table: LatencyTable, home: Path
+) -> None:
+    file = _damage(table, home, "cpu-0123456789")
+    save_table(table, file.parent)
+    assert load_table(file.parent, "onnxruntime", "fp32") == table
+
+
+def test_no_row_is_read_to_list_a_table(space: Space, table: LatencyTable) -> None:
+    folder = table_folder(_CPU, space)
+    save_table(table, folder)
+    (folder / "onnxruntime-fp32.csv").unlink()
+    (listed,) = list_tables(_CPU)
+    assert (listed["rows"], listed["alignment"]) == (len(table.rows), 16)
+
+
+def test_an_imported_table_is_found_whatever_its_runtime(
+    space: Space, table: LatencyTable, home: Path
+) -> None:
+    """The profile is of the runtime that was imported first."""
+    device = _CPU.model_copy(update={"name": "note", "connection": "none", "runtime": "tvm"})
+    half = replace(table, runtime="trtexec", precision="fp16")
+    folder = _imported(half, home, "note", "tensorrt-1")
+    quiet = Progress(quiet=True)
+    for found in (table_for(space, device, "fp16", quiet), table_for(space, device, "fp16", quiet, folder)):
+        assert (found.runtime, found.precision) == ("trtexec", "fp16")
+    jetson = get_device("jetson")
+    _imported(half, home, jetson.name, "tensorrt-1")
+    assert table_for(space, jetson, "fp16", quiet).runtime == "trtexec", "not the shipped one"
+
+
 def test_an_imported_table_describes_a_device_and_two_must_be_told_apart(
     space: Space, table: LatencyTable, home: Path
 ) -> None:
@@ -120,6 +203,8 @@ def test_an_imported_table_describes_a_device_and_two_must_be_told_apart(
     _imported(table, home, "note-ten", "tvm-3")
     assert table_for(space, device, "fp32", Progress(quiet=True)).device == "note"
     second = _imported(table, home, "note", "tvm-2")
-    with pytest.raises(UsageError, match=f"name one with --table: {first}, {second}$"):
+    with pytest.raises(
+        UsageError, match=re.escape(f"name one with --table: {first} (onnxruntime), {second} (onnxruntime)")
+    ):
         table_for(space, device, "fp32", Progress(quiet=True))
     assert table_for(space, device, "fp32", Progress(quiet=True), given=second).device == "note"

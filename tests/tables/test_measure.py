@@ -94,10 +94,9 @@ def test_a_line_torn_by_a_kill_is_measured_again(tmp_path: Path) -> None:
     assert again.get("network", 1) is None
 
 
-def test_a_journal_adds_up_what_was_discarded(tmp_path: Path) -> None:
-    path = tmp_path / "a.partial.jsonl"
-    journal = Journal(path, {"seed": 0})
-    journal.put("network", 0, discarded_runs=5)
-    journal.put("profile", 0, times={})
-    Journal(path, {"seed": 0}).put("network", 1, discarded_runs=10)
-    assert Journal(path, {"seed": 0}).total("network", "discarded_runs") == 15
+def test_a_plan_that_takes_the_place_of_another_says_what_differs(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    assert Journal(file, {"seed": 0, "most_networks": 7}).dropped == ""
+    assert Journal(file, {"seed": 0, "most_networks": 7}).dropped == ""
+    assert Journal(file, {"seed": 1, "most_networks": 7}).dropped == "seed"
+    assert Journal(file, {"seed": 1, "space": "a"}).dropped == "most networks, space"

@@ -208,3 +208,34 @@ def test_a_damaged_description_is_one_line(table: LatencyTable, tmp_path: Path, 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(HwticketsError, match="there is no latency table at"):
         load_table(tmp_path, "onnxruntime", "fp32")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("p90_error: 0.05", "p90_error: x", "'p90_error' of its error is 'x', not a number from 0 on"),
+        ("p90_error: 0.05", "p90_error: .nan", "'p90_error' of its error is nan"),
+        ("p90_error: 0.05", "p90_error: -3", "'p90_error' of its error is -3"),
+        ("p90_error: 0.05", "p90_error: true", "'p90_error' of its error is True"),
+        (
+            "p90_error: 0.05",
+            "kendall_tau: -1.5",
+            "'kendall_tau' of its error is -1.5, not a number from -1 on",
+        ),
+        ("cpu: toy", "multiprocessors: 80", "'multiprocessors' of its fingerprint is 80, not a text"),
+        ("scale: 1.1", "scale: true", "'scale' of its calibration is True"),
+        ("precision: fp32", "precision: fp16", "it says that it is onnxruntime-fp16"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_where_the_checksum_was_removed(
+    table: LatencyTable, tmp_path: Path, old: str, new: str, reason: str
+) -> None:
+    save_table(table, tmp_path)
+    file = tmp_path / "device.yaml"
+    text = re.sub(r" *sha256: \w+\n", "", file.read_text())
+    file.write_text(text)
+    assert load_table(tmp_path, "onnxruntime", "fp32") == table
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(HwticketsError, match=re.escape(reason)):
+        load_table(tmp_path, "onnxruntime", "fp32")
