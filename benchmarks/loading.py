@@ -27,11 +27,12 @@ from benchmarks.common import Points, Table
 from hwtickets.tasks import TaskSettings, build_task
 from hwtickets.tasks.classification import Classification
 from hwtickets.tasks.dataset import Dataset
+from hwtickets.tasks.settings import SMALLEST_CROP
 from hwtickets.tasks.splits import FileSplit
 from hwtickets.tasks.task import Lessons
 from hwtickets.training.accelerator import Accelerator
 from hwtickets.training.compute import Compute
-from hwtickets.training.feed import AHEAD, THREADS, Feed
+from hwtickets.training.feed import AHEAD, Feed, loading_threads
 
 #: Size of the made-up photographs in pixels (the median of ImageNet), how many there are, their resolution.
 WIDTH, HEIGHT, FILES, RESOLUTION = 500, 375, 256, 224
@@ -51,7 +52,7 @@ def photographs(folder: Path, batch_size: int) -> Lessons:
         grain = generator.normal(0, 8, (HEIGHT, WIDTH, 3))
         smooth = np.asarray(Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
         Image.fromarray((smooth + grain).clip(0, 255).astype(np.uint8)).save(path, quality=90)
-    split = FileSplit(paths, torch.arange(FILES) % 10, RESOLUTION, 3)
+    split = FileSplit(paths, torch.arange(FILES) % 10, RESOLUTION, 3, SMALLEST_CROP)
     half = torch.full((3,), 0.5)
     names = [str(label) for label in range(10)]
     dataset = Dataset("photographs", split, split, split, names, half, half / 2, 3, RESOLUTION)
@@ -65,7 +66,7 @@ def by_name(data: str, batch_size: int) -> Lessons:
 
 def rate(lessons: Lessons, ahead: int, batches: int) -> float:
     """Images a second over many batches in a row."""
-    feed = Feed(lessons, Accelerator(Compute("cpu")), ahead)
+    feed = Feed(lessons, _accelerator(), ahead)
     # The first batches also open files and start threads. As many wait in the end.
     for step in range(WARMUP):
         feed.batch(step, 0)
@@ -74,6 +75,10 @@ def rate(lessons: Lessons, ahead: int, batches: int) -> float:
     seconds = time.perf_counter() - begin
     feed.close()
     return images / seconds
+
+
+def _accelerator() -> Accelerator:
+    return Accelerator(Compute("cpu"))
 
 
 def point(make: Callable[[], Lessons], batches: int) -> dict[str, Any]:
@@ -107,7 +112,8 @@ def main() -> None:
     made.add_argument("--batch-size", type=int, default=64, metavar="N", help="images a batch (default: 64)")
     made.add_argument("--batches", type=int, default=24, metavar="N", help="batches in a row (default: 24)")
     given = made.parse_args()
-    settings = {"batch_size": given.batch_size, "batches": given.batches, "threads": THREADS, "ahead": AHEAD}
+    threads = loading_threads(_accelerator())
+    settings = {"batch_size": given.batch_size, "batches": given.batches, "threads": threads, "ahead": AHEAD}
     points = Points("loading", given.output, settings)
     with TemporaryDirectory() as folder:
         found = sources(given.data, Path(folder), given.batch_size)
@@ -119,7 +125,7 @@ def main() -> None:
         [name, "x".join(map(str, result["input"])), f"{result['alone']:,.0f}", f"{result['ahead']:,.0f}"]
         for name, result in results.items()
     ]
-    title = f"Images a second in batches of {given.batch_size}, ahead: {THREADS} threads"
+    title = f"Images a second in batches of {given.batch_size}, ahead: {threads} threads"
     common.show({"points": results}, [Table(title, ["data", "input", "alone", "ahead"], rows)], given.json)
 
 

@@ -43,6 +43,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "prune-only": {"pipeline": "prune-only"},
     "prune-only, no retraining": {"pipeline": "prune-only", **_UNTRAINED},
     "shuffled mask": {"pipeline": "shuffled-mask"},
+    "random ticket": {"pipeline": "random-ticket"},
     "random": {"pipeline": "random"},
     "uniform": {"pipeline": "uniform"},
 }

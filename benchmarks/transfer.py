@@ -28,6 +28,8 @@ from hwtickets.errors import BudgetError, UsageError
 from hwtickets.progress import Progress
 from hwtickets.search.job import Job
 from hwtickets.sparsity.ticket import Ticket
+from hwtickets.tasks import task_class
+from hwtickets.tasks.task import suited_to
 
 #: Keys of both searches: a transfer has no teacher, so that nothing has.
 _UNTAUGHT: dict[str, Any] = {"price": "latency", "recipe": "finetune", "teacher": None}
@@ -174,8 +176,11 @@ def main() -> None:
     options = arguments()
     file = options.config
     source = common.search_config(file, **options.source, epochs=options.epochs)
+    # As the transferred ticket is trained, so is everything on the target.
+    other = options.target["task"] != options.source["task"]
     target = common.search_config(
         file,
+        **(suited_to(task_class(options.target["task"])) if other else {}),
         **options.target,
         epochs=options.target_epochs,
         batch_size=options.target_batch,

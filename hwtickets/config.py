@@ -29,6 +29,7 @@ PipelineName = Literal[
     "search-only",
     "uniform",
     "random",
+    "random-ticket",
     "shuffled-mask",
     "post-training",
 ]
@@ -86,7 +87,7 @@ class SearchConfig(_Config):
         pipeline: The way to the ticket: search and pruning at once (two-in-one), one after the other
             (search-then-prune), one alone (search-only, prune-only), none (post-training: a trained network
             is scored on a few batches, cut, and recovered by the recipe), or what they must beat: uniform or
-            random widths trained from scratch, and a shuffled mask.
+            random widths trained from scratch, a random ticket of the same widths, and a shuffled mask.
         table: Folder of the latency table; None for the one that belongs to device and supernet.
         allow_other_fingerprint: Use a table also where the device is not as it was measured.
         budgets: Metric to limit, e.g. {"latency": "40%"}; all must hold. At least one, but for prune-only.
@@ -111,7 +112,8 @@ class SearchConfig(_Config):
         layer_floor: Share of its weights that masks leave in every layer.
         baseline: Whether the dense network is trained, for comparison and as a teacher.
         finetune_share: Share of `epochs` spent on the drawn ticket.
-        finetune_rate: Peak learning rate of that, as a share of `learning_rate`.
+        finetune_rate: Peak learning rate of that, as a share of `learning_rate`; schedules other than cosine
+            go on where the search has left them, times this.
         teacher: Folder of the ticket that teaches; None for this run's dense network.
         recipe: What is done with the drawn ticket: nothing (none); training on the data alone (finetune) or
             with a teacher beside it (distill); its training anew from the weights that its channels had early
@@ -120,7 +122,14 @@ class SearchConfig(_Config):
         rewind_to: Share of the search after which the weights to rewind to are kept; 0: the untrained ones.
         distill_share: Of the teacher in the loss.
         distill_temperature: Softens the outputs of ticket and teacher.
+        penalty_strength: Where the weight of the penalty on importance factors starts (the paper's rho); it
+            follows the budget from cut to cut. None for one that fits rate and steps.
+        penalty_warmup_epochs: Passes over which that weight rises from zero; None for those before the first
+            cut.
         shrinks: How often the supernet is shrunk on the way to the budget.
+        shrink_from: Share of the search after which the supernet is shrunk first.
+        shrink_to: Share of the search after which it is shrunk last; the rest is there to settle.
+        alive_above: Importance factors of at most this size count as made zero by the penalty.
         shrink_by: What chooses the channels of each shrink: the exact draw (knapsack), or one threshold of
             importance by price for all layers.
         unit_price: What the penalty sees of a branch: the price of a channel (slope), or besides it that of
@@ -129,6 +138,7 @@ class SearchConfig(_Config):
         ema_decay: Of the averaged weights, a step.
         importance: What a channel's value is measured by.
         compare: Other prices that are searched with, for comparison.
+        calibration_batches: Training batches that the statistics of batch norms are taken from in the end.
         max_draws: Draws of the closed loop.
         tolerance: How far under the budget a ticket may stay, as a share.
         optimizer: What updates the weights; see `training.optimizer`.
@@ -141,6 +151,11 @@ class SearchConfig(_Config):
         accumulate: In how many parts each batch is computed, for less memory.
         sync_batchnorm: Whether several processes share the batch norms' statistics while training.
         threads: CPU threads of training; None for torch's own choice.
+        smallest_crop: Of image folders: share of a picture that training shows at least.
+        decoding: Of keypoints: the highest cell of a heatmap, moved towards its higher neighbour (shifted),
+            or the mean place around it (soft).
+        flip_test: Of keypoints: whether the score averages the heatmaps of a crop and of its mirror image.
+        sigma: Of keypoints: spread of a joint's hill in cells of the heatmap; None for the task's own.
     """
 
     task: str = "classification"
@@ -177,16 +192,22 @@ class SearchConfig(_Config):
     finetune_rate: float = Field(1.0, gt=0)
     teacher: str | None = None
     recipe: Recipe | None = Field(None, validate_default=True)
-    rewind_to: float = Field(0.05, ge=0, lt=0.2)
+    rewind_to: float = Field(0.05, ge=0, lt=1)
     distill_share: Share = 0.5
     distill_temperature: float = Field(4.0, gt=0)
+    penalty_strength: float | None = Field(None, ge=0)
+    penalty_warmup_epochs: float | None = Field(None, ge=0)
     shrinks: int = Field(8, ge=0)
+    shrink_from: Share = 0.2
+    shrink_to: Share = 0.8
+    alive_above: float = Field(0.0, ge=0)
     shrink_by: Literal["knapsack", "threshold"] = "knapsack"
     unit_price: Literal["slope", "slope-existence"] = "slope-existence"
     alignment: int | None = Field(None, ge=1)
     ema_decay: float = Field(0.98, ge=0, lt=1)
     importance: ImportanceName = "taylor"
     compare: list[Literal["macs"]] = []
+    calibration_batches: int = Field(10, ge=1)
     max_draws: int = Field(5, ge=1)
     tolerance: Share = 0.03
     optimizer: Literal["sgd", "rmsprop", "adam", "adamw"] = "sgd"
@@ -199,6 +220,10 @@ class SearchConfig(_Config):
     accumulate: int = Field(1, ge=1)
     sync_batchnorm: bool = True
     threads: int | None = Field(None, ge=1)
+    smallest_crop: float = Field(0.08, gt=0, le=1)
+    decoding: Literal["shifted", "soft"] = "shifted"
+    flip_test: bool = True
+    sigma: float | None = Field(None, gt=0)
 
     @property
     def comes_trained(self) -> bool:
@@ -209,7 +234,17 @@ class SearchConfig(_Config):
         """What the task is built from."""
         from hwtickets.tasks.settings import TaskSettings
 
-        return TaskSettings(self.data, self.resolution, self.batch_size, self.label_smoothing, self.seed)
+        return TaskSettings(
+            self.data,
+            self.resolution,
+            self.batch_size,
+            self.label_smoothing,
+            self.seed,
+            self.smallest_crop,
+            self.decoding,
+            self.flip_test,
+            self.sigma,
+        )
 
     @field_validator("recipe")
     @classmethod
@@ -232,6 +267,17 @@ class SearchConfig(_Config):
         return self
 
     @model_validator(mode="after")
+    def _shrinkable(self) -> SearchConfig:
+        if self.shrink_from > self.shrink_to:
+            raise UsageError(f"shrink_from {self.shrink_from} lies after shrink_to {self.shrink_to}")
+        if self.shrinks and self.rewind_to >= self.shrink_from:
+            raise UsageError(
+                f"rewind_to {self.rewind_to} lies after the first cut (shrink_from {self.shrink_from}); the"
+                " weights to rewind to are those of the whole supernet"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _gentle(self) -> SearchConfig:
         # A rate that suits random weights would first undo what trained ones know.
         if self.comes_trained and "learning_rate" not in self.model_fields_set:
@@ -251,6 +297,24 @@ class SearchConfig(_Config):
         for metric, text in budgets.items():
             parse_budget(metric, text)
         return budgets
+
+
+#: Keys that run folders of earlier versions do not have, with what they stood for.
+LATER_KEYS: dict[str, Any] = {
+    key: SearchConfig.model_fields[key].default
+    for key in (
+        "penalty_strength",
+        "penalty_warmup_epochs",
+        "shrink_from",
+        "shrink_to",
+        "alive_above",
+        "calibration_batches",
+        "smallest_crop",
+        "decoding",
+        "flip_test",
+        "sigma",
+    )
+}
 
 
 def _sides(given: Any) -> Any:

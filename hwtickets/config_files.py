@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from hwtickets.budgets import METRICS
-from hwtickets.config import SearchConfig, SupernetConfig
+from hwtickets.config import LATER_KEYS, SearchConfig, SupernetConfig
 from hwtickets.errors import HwticketsError, UsageError, unknown
 from hwtickets.files import read_text
 from hwtickets.resources import resource_dir
@@ -43,12 +43,12 @@ def checked_config(values: Mapping[str, Any]) -> SearchConfig:
 
 
 def recorded_config(values: Mapping[str, Any], overrides: Mapping[str, Any], file: Path) -> SearchConfig:
-    """The configuration that a run folder keeps, with some keys replaced.
+    """The configuration that a run folder keeps, with some keys replaced; `LATER_KEYS` may be missing.
 
     Raises:
         HwticketsError: A key is missing or wrong: the file was damaged or is of another version.
     """
-    missing = [key for key in SearchConfig.model_fields if key not in values]
+    missing = [key for key in SearchConfig.model_fields if key not in {*values, *LATER_KEYS}]
     if missing:
         raise HwticketsError(
             f"the run configuration {file} is damaged: it lacks '{missing[0]}'; search again"

@@ -24,6 +24,7 @@ class Pipeline:
             drawn, while one without weights of its own is trained, or never.
         needs_masks: Whether there is nothing to compare without `sparsity`.
         shuffles: Whether masks are shuffled within each layer after the draw.
+        forgets: Whether nothing of what a search has learnt is kept but widths and shares of zeros.
         recipes: Recipes that it can end with.
     """
 
@@ -32,12 +33,13 @@ class Pipeline:
     masks: Literal["searching", "drawing", "training", "never"] = "searching"
     needs_masks: bool = False
     shuffles: bool = False
+    forgets: bool = False
     recipes: tuple[str, ...] = ("distill", "finetune", "none", "rewind", "scratch")
 
     @property
     def anew(self) -> bool:
         """Whether the drawn network has nothing to go on from and is trained from scratch."""
-        return not self.searches and self.network != "valued"
+        return self.forgets or (not self.searches and self.network != "valued")
 
     @property
     def budgeted(self) -> bool:
@@ -61,6 +63,7 @@ PIPELINES: dict[str, Pipeline] = {
     "search-only": Pipeline(masks="never"),
     "uniform": Pipeline(searches=False, network="uniform", masks="training", recipes=_TRAINED),
     "random": Pipeline(searches=False, network="random", masks="training", recipes=_TRAINED),
+    "random-ticket": Pipeline(shuffles=True, forgets=True, recipes=_TRAINED),
     "shuffled-mask": Pipeline(
         needs_masks=True, shuffles=True, recipes=("distill", "finetune", "rewind", "scratch")
     ),

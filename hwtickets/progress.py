@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
@@ -23,6 +23,7 @@ class Stage:
         self.unit = unit
         self.done = done
         self.note = ""
+        self.on_advance: Callable[[], None] | None = None
         self._first = done
         self._begin_s = time.monotonic()
 
@@ -44,6 +45,8 @@ class Stage:
         self.done += steps
         self.note = note or self.note
         self._changed()
+        if self.on_advance is not None:
+            self.on_advance()
 
     def spare(self, steps: int) -> None:
         """Takes steps off the total that are not needed after all."""
@@ -127,11 +130,15 @@ class Progress:
             knows how many there will be.
         quiet: Show nothing.
         stream: Where to show it; standard error unless told.
+
+    Attributes:
+        on_advance: Called whenever a stage that begins from now on counts steps; None for nothing.
     """
 
     def __init__(self, stages: Sequence[str] = (), quiet: bool = False, stream: TextIO | None = None) -> None:
         self._stages = list(stages)
         self._announced = bool(stages)
+        self.on_advance: Callable[[], None] | None = None
         self._quiet = quiet
         self._stream = sys.stderr if stream is None else stream
         self._line = None if quiet or not self._stream.isatty() else _live_line(self._stream)
@@ -149,6 +156,7 @@ class Progress:
             done: Steps that an earlier process had made; they do not count for the pace.
         """
         stage = self._stage(self._title(name), total, unit, done)
+        stage.on_advance = self.on_advance
         complete = False
         stage.begin()
         try:

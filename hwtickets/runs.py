@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from hwtickets.config import LATER_KEYS
 from hwtickets.config_files import read_yaml
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.files import append_jsonl, read_json, read_jsonl, write_json, write_text, writing
@@ -48,7 +49,8 @@ class RunFolder:
                 f"{path} already holds a run; go on with --resume or choose another --output-dir"
             )
         asked = yaml.safe_load(text)
-        changed = sorted(key for key in {*asked, *run.config} if asked.get(key) != run.config.get(key))
+        known = {**{key: LATER_KEYS[key] for key in LATER_KEYS if key in asked}, **run.config}
+        changed = sorted(key for key in {*asked, *known} if asked.get(key) != known.get(key))
         if changed and HOW.issuperset(changed):
             write_text(path / "config.yaml", text)
             return cls(path, asked)

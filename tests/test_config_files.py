@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from hwtickets.config_files import load_config, named_config, parse_supernet, read_yaml
+from hwtickets.config import LATER_KEYS
+from hwtickets.config_files import load_config, named_config, parse_supernet, read_yaml, recorded_config
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.supernets import build_supernet
 
@@ -63,6 +64,8 @@ def test_another_supernet_drops_the_sizes_of_the_file(tmp_path: Path) -> None:
         ({**_BUDGET, "supernet": {"nme": "x"}}, "did you mean 'supernet.name'"),
         ({**_BUDGET, "epochs": 0}, "'epochs' is not right: .* greater than 0"),
         ({**_BUDGET, "sparsity": 1.0}, "'sparsity' is not right"),
+        ({**_BUDGET, "shrink_from": 0.9}, "shrink_from 0.9 lies after shrink_to 0.8"),
+        ({**_BUDGET, "rewind_to": 0.3}, "rewind_to 0.3 lies after the first cut"),
         ({**_BUDGET, "price": "mac"}, "'latency' or 'macs'"),
         ({**_BUDGET, "learning_rate": float("nan")}, "'learning_rate' is not right"),
     ],
@@ -112,6 +115,16 @@ def test_the_wide_supernet_is_a_configuration_that_builds() -> None:
 def test_a_configuration_survives_its_own_values() -> None:
     config = load_config(None, _BUDGET)
     assert load_config(None, config.model_dump(mode="json")) == config
+
+
+def test_the_record_of_an_earlier_version_has_the_defaults_of_later_keys() -> None:
+    known = load_config(None, _BUDGET).model_dump(mode="json")
+    earlier = {key: value for key, value in known.items() if key not in LATER_KEYS}
+    assert len(earlier) < len(known)
+    assert recorded_config(earlier, {}, Path("c.yaml")) == load_config(None, _BUDGET)
+    del earlier["shrinks"]
+    with pytest.raises(HwticketsError, match=r"c\.yaml is damaged: it lacks 'shrinks'"):
+        recorded_config(earlier, {}, Path("c.yaml"))
 
 
 def test_a_supernet_is_read_alone() -> None:

@@ -69,6 +69,14 @@ def test_a_run_is_gone_on_with_only_if_asked_and_unchanged(tmp_path: Path) -> No
         assert RunFolder.create(tmp_path, _CONFIG, resume=True).read_record() == {"seed": 3}
 
 
+def test_a_run_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path, _CONFIG)
+    run = RunFolder.create(tmp_path, {**_CONFIG, "shrink_from": 0.2, "penalty_strength": None}, resume=True)
+    assert run.config == _CONFIG
+    with pytest.raises(UsageError, match=r"other settings \(shrink_from\)"):
+        RunFolder.create(tmp_path, {**_CONFIG, "shrink_from": 0.3}, resume=True)
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_text("x")
     for resume in (False, True):

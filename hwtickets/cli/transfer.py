@@ -29,6 +29,36 @@ def run(
     resolution: options.Resolution = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step (default: as in the search).")] = None,
     seed: options.Seed = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            help="sgd, rmsprop, adam or adamw (default: what suits the task, else as in the search)."
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak of the learning rate (default: what suits the task, else as in the search)."),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="cosine, exponential, one-cycle or multi-step (default: what suits the task, else as in the"
+            " search)."
+        ),
+    ] = None,
+    milestones: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="EPOCH", help="Epoch after which multi-step divides the rate by ten; repeat it for more."
+        ),
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="L2 penalty of the weights (default: as in the search).")
+    ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(help="Share of the label spread over all classes (default: as in the search)."),
+    ] = None,
     output_dir: Annotated[
         Path | None, typer.Option(help="Where the new ticket goes (default: beside it).")
     ] = None,
@@ -45,6 +75,21 @@ def run(
         from hwtickets import api
 
         result = api.transfer(
-            ticket, task, data, freeze, epochs, output_dir, Progress(), resolution, batch_size, seed
+            ticket,
+            task,
+            data,
+            freeze,
+            epochs,
+            output_dir,
+            Progress(),
+            resolution,
+            batch_size,
+            seed,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            milestones=milestones or None,
+            weight_decay=weight_decay,
+            label_smoothing=label_smoothing,
         )
     print_json(result) if as_json else print_fields(result)

@@ -57,7 +57,15 @@ class Finishing:
     def cut(self, drawn: Allocation) -> CutNetwork:
         """The drawn network with the weights of the point."""
         job, config = self._job, self._job.config
-        return cut(self._order.point, drawn, job.space, config.supernet, job.task, config.mask_pattern)
+        return cut(
+            self._order.point,
+            drawn,
+            job.space,
+            config.supernet,
+            job.task,
+            config.mask_pattern,
+            config.calibration_batches,
+        )
 
     def exported(self, network: CutNetwork) -> Path:
         """The ONNX file of a network as it was drawn."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from hwtickets import files
 from hwtickets.config import SearchConfig
 from hwtickets.devices import get_device
 from hwtickets.errors import BudgetError
+from hwtickets.main_job.clock import timed
 from hwtickets.main_job.delivery import Delivery
 from hwtickets.main_job.dense import train_dense
 from hwtickets.main_job.finishing import LAST_STAGE
@@ -74,11 +73,11 @@ def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command
     if run.stage_done("report"):
         return dict(files.read_json(run.state / "report.json", "report"))
     job = Job.prepare(config, progress)
-    with _timed(run, "profile"):
+    with timed(run, "profile", progress):
         prepared = _prepare(run, job)
     run.record(versions=versions(), seed=config.seed, command=command, device=dict(prepared.fingerprint(job)))
     if config.baseline:
-        with _timed(run, "dense network"):
+        with timed(run, "dense network", progress):
             train_dense(run, job, prepared.profile.forms)
     entries: dict[str, dict[str, Any]] = {
         config.price: _search_and_deliver(run, job, prepared, config.price, run.path, "")
@@ -96,7 +95,7 @@ def run_search(run: RunFolder, config: SearchConfig, progress: Progress, command
         except BudgetError as error:
             # A comparison that finds nothing is a result; the ticket that was asked for stands.
             progress.note(f"no comparison by {price}: {error}")
-    with _timed(run, "report"), progress.stage("report"):
+    with timed(run, "report", progress), progress.stage("report"):
         report = summarise(run, job, prepared.table, prepared.profile, prepared.limits, entries, command)
     files.write_json(run.state / "report.json", report)
     return report
@@ -130,9 +129,9 @@ def _search_and_deliver(
         state.mkdir(parents=True, exist_ok=True)
     pricing = prepared.pricing(job, price)
     if PIPELINES[job.config.pipeline].searches:
-        with _timed(run, f"search{suffix}"):
+        with timed(run, f"search{suffix}", job.progress):
             _train(run, job, pricing, state, f"search{suffix}")
-    with _timed(run, f"deliver{suffix}"):
+    with timed(run, f"deliver{suffix}", job.progress):
         own = {metric: limit for metric, limit in prepared.limits.items() if metric == pricing.price}
         point = point_of(job, pricing, state, own, prepared.costs_of_points(pricing) if job.mixed else None)
         order = Order(pricing, point, prepared.profile, prepared.table, state, folder, suffix)
@@ -174,11 +173,3 @@ def _train(run: RunFolder, job: Job, pricing: Pricing, state: Path, stage: str) 
     search.resume()
     with job.progress.stage(stage, total=job.plan.search, unit="step", done=search.loop.step) as shown:
         search.run(shown.advance)
-
-
-@contextmanager
-def _timed(run: RunFolder, stage: str) -> Iterator[None]:
-    begin = time.perf_counter()
-    yield
-    if not run.stage_done(stage):
-        run.finish_stage(stage, time.perf_counter() - begin)

@@ -74,6 +74,7 @@ def summarise(
         "seed": job.config.seed,
         "versions": record["versions"],
         "command": command,
+        "unprunable": dict(job.space.unprunable),
         "dense": {**_dense_entry(run, job, profile), **shared["dense"]},
         "tickets": tickets,
         "stages": record["stages"],
@@ -81,10 +82,12 @@ def summarise(
     }
 
 
-def _resolution(job: Job) -> int | list[int]:
-    """The side of square inputs, else height and width, in pixels."""
-    height, width = job.task.input_shape[1:]
-    return height if height == width else [height, width]
+def _resolution(job: Job) -> int | list[int] | None:
+    """The side of square images, else their height and width, in pixels; None for other inputs."""
+    sides = list(job.task.input_shape[1:])
+    if len(sides) != 2:
+        return None
+    return sides[0] if sides[0] == sides[1] else sides
 
 
 def ticket_entry(
@@ -110,6 +113,7 @@ def ticket_entry(
     copied = ("id", "latency_ms", "ratio", "macs", "params", "size_bytes", "compressed_bytes", "sparsity")
     label = _ticket_label(job) if role == "ticket" else f"priced by {_PRICE_NAMES[price]}"
     speed = entry["speed"]
+    score, figures = score_on_test(job.task, Ticket.load(folder / "ticket").module()) if test else (None, {})
     return {
         **{key: entry[key] for key in copied},
         "label": label,
@@ -118,10 +122,12 @@ def ticket_entry(
         "budget_text": budget_text(job),
         "pattern": job.config.mask_pattern if job.config.sparsity else "",
         "predicted_ms": speed * entry["predicted_ms"],
+        "estimated": latency.table.estimated(job.space.graph(entry["widths"], entry["forms"])),
         "predicted_error_ms": speed * latency.predict_ms(job.space.graph(entry["widths"], entry["forms"]))[1],
         "accuracy": {
             "validation": entry["validation"],
-            "test": _test_score(folder / "ticket", job) if test else None,
+            "test": score,
+            "test_figures": figures,
             "before_finetune": entry["before_finetune"],
         },
         "blocks": entry["blocks"],
@@ -162,21 +168,19 @@ def _dense_entry(run: RunFolder, job: Job, profile: SpaceProfile) -> dict[str, A
     trained = (folder / "ticket" / "ticket.json").exists()
     bundle = folder / "bundle" / "model.onnx"
     module = Ticket.load(folder / "ticket").module() if trained else None
+    test, figures = score_on_test(job.task, module) if module else (None, {})
     return {
         "label": "dense",
         "accuracy": {
             "validation": job.task.score(module, "validation") if module else None,
-            "test": score_on_test(job.task, module) if module else None,
+            "test": test,
+            "test_figures": figures,
             "before_finetune": None,
         },
         "macs": profile.dense["macs"],
         "params": sum(parameter.numel() for parameter in (module or job.supernet()).parameters()),
         "size_bytes": bundle.stat().st_size if bundle.exists() else int(profile.dense["size"]),
     }
-
-
-def _test_score(folder: Path, job: Job) -> float | None:
-    return score_on_test(job.task, Ticket.load(folder).module())
 
 
 def _history(run: RunFolder, profile: SpaceProfile) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from hwtickets.sparsity.weight_importance import Evidence
 from hwtickets.supernets import Supernet
 from hwtickets.training.accelerator import Accelerator
 from hwtickets.training.compute import Compute
+from hwtickets.training.failures import one_line
 
 #: What the scoring of a network that came trained is called.
 SCORING_STAGE = "score"
@@ -81,9 +82,10 @@ def scored_point(job: Job, pricing: Pricing) -> DrawPoint:
     batches = batches_of(job.task, range(SCORING_BATCHES), parts)
     with job.progress.stage(SCORING_STAGE):
         add_gates(model, units := job.space.units.values())
-        model.to(Accelerator(Compute.of(config)).device)
-        evidence = Evidence(model, batches, job.task.loss, config.seed)
-        scores = build_importance(config.importance).measure(evidence, units, parts)
+        model.to(device := Accelerator(Compute.of(config)).device)
+        with one_line("while channels are scored", device):
+            evidence = Evidence(model, batches, job.task.loss, config.seed)
+            scores = build_importance(config.importance).measure(evidence, units, parts)
         fold_gates(model, units)
     return _whole(job, pricing, model.cpu(), scores)
 

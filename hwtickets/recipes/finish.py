@@ -15,6 +15,7 @@ from hwtickets.search.early import EARLY, INIT
 from hwtickets.search.job import Job
 from hwtickets.search.tickets import CutNetwork
 from hwtickets.sparsity.mask import Masks, apply_masks
+from hwtickets.training.failures import SMALLER_BATCHES, one_line
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def finish(job: Job, network: CutNetwork, places: Places, steps: int | None, suf
         full_steps=plan.total,
         short_steps=plan.total - searched,
         first_step=searched,
+        trained_steps=searched,
         asked_steps=steps,
         rewind_to=EARLY if config.rewind_to else INIT,
         teacher=teacher_of(config, places.dense),
@@ -76,7 +78,9 @@ def _masks(job: Job, network: CutNetwork) -> Masks:
     if pipeline.shuffles:
         return shuffled(network.model, network.masks, config.mask_pattern, config.seed)
     if pipeline.masks == "drawing" and config.sparsity:
-        return masks_at_once(network.model, job.task, config)
+        device = next(network.model.parameters()).device
+        with one_line("while weights are scored", device, SMALLER_BATCHES):
+            return masks_at_once(network.model, job.task, config)
     return network.masks
 
 

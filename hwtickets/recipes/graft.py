@@ -105,6 +105,9 @@ def _supernet(ticket: Ticket, task: Task) -> Supernet:
     head = _head_of(ticket)
     left_out = SUPERNETS[known.supernet].head_sizes if head != task.head else ()
     sizes = {key: value for key, value in known.sizes.items() if key not in left_out}
+    if "init" in sizes:
+        # The trunk's weights are taken over, so this is how the new ones begin.
+        sizes["init"] = getattr(task, "head_init", sizes["init"])
     return build_supernet(known.supernet, task.input_shape, task.num_outputs, sizes, task.head)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hwtickets.errors import UsageError
 from hwtickets.recipes.work import Record, Work
+from hwtickets.training.schedules import finetuning_begins
 
 Recipe = Callable[[Work], Record]
 
@@ -73,5 +74,6 @@ STAGE_NAMES = {"finetune": "finetune", "distill": "finetune", "rewind": "rewind"
 def _go_on(work: Work, recipe: str) -> Record:
     before = work.score()
     steps = work.short_steps if work.asked_steps is None else work.asked_steps
-    work.train(STAGE_NAMES[recipe], work.config.finetune_rate, work.first_step, steps, work.first_step)
+    begins = finetuning_begins(work.config.schedule, work.first_step, work.trained_steps)
+    work.train(STAGE_NAMES[recipe], work.config.finetune_rate, work.first_step, steps, begins)
     return work.record(recipe, steps, before)

@@ -100,10 +100,11 @@ def retrain_ticket(asked: Retraining, progress: Progress) -> dict[str, Any]:
 def recorded_config_of(ticket: Ticket) -> SearchConfig:
     """The configuration of a ticket's search, for the data and the inputs that the ticket knows."""
     recorded = ticket.provenance.get("config", {"budgets": {"latency": "100%"}})
+    sides = ticket.architecture.input_shape[1:]
     known = {
         "data": ticket.task["data"],
         "task": ticket.task["name"],
-        "resolution": ticket.architecture.input_shape[1:],
+        "resolution": sides if len(sides) == 2 else None,
         "seed": int(ticket.provenance.get("seed", 0)),
     }
     return SearchConfig.model_validate({**recorded, **known})
@@ -156,7 +157,7 @@ def _work(
     _, space = architecture.build()
     channels = from_text(drawn.get("channels", {}))
     state = run / drawn["state"] if run and "state" in drawn else None
-    steps_per_epoch = task.steps_per_epoch
+    steps_per_epoch, total = task.steps_per_epoch, StepPlan.of(config, task).total
     asked_steps = None if asked.epochs is None else max(1, round(asked.epochs * steps_per_epoch))
     return Work(
         model=model,
@@ -166,9 +167,10 @@ def _work(
         lineage=Lineage(
             space, architecture.sizes, architecture.classes, architecture.widths, channels, state
         ),
-        full_steps=StepPlan.of(config, task).total,
+        full_steps=total,
         short_steps=max(1, round(SHORT_EPOCHS * steps_per_epoch)),
         first_step=0,
+        trained_steps=0 if config.comes_trained else total,
         asked_steps=asked_steps,
         rewind_to=asked.rewind_to,
         teacher=_teacher(asked, run),

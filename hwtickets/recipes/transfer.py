@@ -20,13 +20,18 @@ from hwtickets.recipes.retrain import recorded_config_of, save_ticket, zeros_of
 from hwtickets.search.two_in_one import StepPlan
 from hwtickets.sparsity.mask import sparsity_of
 from hwtickets.sparsity.ticket import Ticket, ticket_hash
-from hwtickets.tasks import build_task
-from hwtickets.tasks.task import Task
+from hwtickets.tasks import build_task, task_class
+from hwtickets.tasks.task import Task, suited_to
 from hwtickets.training.plain import PlainTraining, train_plain
 from hwtickets.training.schedules import schedule_of
 
 #: What stays as it is besides the architecture, which always does.
 FREEZES = ("architecture", "trunk")
+#: Keys of a configuration that say how a transferred ticket is trained.
+TRAINING_KEYS = ("optimizer", "learning_rate", "schedule", "milestones", "weight_decay", "label_smoothing")
+#: What a key takes along: an epsilon of one optimizer, milestones of one schedule say nothing of others.
+_TOGETHER = {"optimizer": ("optimizer_eps",), "schedule": ("warmup_epochs", "milestones")}
+_KEYS = ("resolution", "batch_size", "seed", *TRAINING_KEYS)
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class Transfer:
         freeze: One of `FREEZES`.
         epochs: Passes over the new training data; None for those of the ticket's search.
         folder: Folder of the new ticket.
-        more: Keys of a configuration that replace those of the ticket's search; None keeps them.
+        more: Keys of a configuration, those of `TRAINING_KEYS` among them; None for what another task
+            suggests for itself, else for those of the ticket's search.
 
     Raises:
         UsageError: A value is unknown or out of range.
@@ -57,6 +63,9 @@ class Transfer:
     def __post_init__(self) -> None:
         if self.freeze not in FREEZES:
             raise unknown("part to freeze", self.freeze, FREEZES)
+        for key in self.more:
+            if key not in _KEYS:
+                raise unknown("key", key, _KEYS, " of a transfer")
         if self.epochs is not None and not 0 < self.epochs < math.inf:
             raise UsageError(f"the epochs of a transfer are a number above 0, e.g. 2; got {self.epochs:g}")
         if self.folder.resolve() == self.ticket.resolve():
@@ -107,11 +116,12 @@ def transfer_ticket(asked: Transfer, progress: Progress) -> dict[str, Any]:
 
 def _config(asked: Transfer, ticket: Ticket) -> SearchConfig:
     known = recorded_config_of(ticket).model_dump(mode="json")
-    more = {key: value for key, value in asked.more.items() if value is not None}
-    epochs = {} if asked.epochs is None else {"epochs": asked.epochs}
+    suited = {} if asked.task == ticket.task["name"] else suited_to(task_class(asked.task))
+    given = {key: value for key, value in {**asked.more, "epochs": asked.epochs}.items() if value is not None}
+    new = {**suited, **given, "task": asked.task, "data": asked.data}
     # The images of another data set have a size of their own.
-    values = {**known, "resolution": None, **more, **epochs, "task": asked.task, "data": asked.data}
-    return checked_config(values)
+    gone = {"resolution", *(other for key in new for other in _TOGETHER.get(key, ()))}
+    return checked_config({**{key: value for key, value in known.items() if key not in gone}, **new})
 
 
 def _train(

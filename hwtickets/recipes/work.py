@@ -17,6 +17,7 @@ from hwtickets.sparsity.ticket import Ticket, ticket_hash
 from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Lessons, Task
 from hwtickets.training.batchnorm import recalibrate_on
+from hwtickets.training.failures import SMALLER_BATCHES, one_line
 from hwtickets.training.loop import Hook, Trigger
 from hwtickets.training.plain import PlainTraining, train_plain
 from hwtickets.training.schedules import schedule_of
@@ -61,6 +62,7 @@ class Work:
         full_steps: Steps of a whole training.
         short_steps: Steps of a finetuning.
         first_step: Number of the first step of a finetuning: its batches go on from there.
+        trained_steps: Steps behind the network: schedules of the learning rate may go on from there.
         asked_steps: Steps that were asked for instead of either; None for the recipe's own.
         rewind_to: `early.INIT` or `early.EARLY`.
         teacher: Folder of the ticket that teaches; None for the data alone.
@@ -79,6 +81,7 @@ class Work:
     full_steps: int
     short_steps: int
     first_step: int
+    trained_steps: int
     asked_steps: int | None
     rewind_to: str
     teacher: Path | None
@@ -145,13 +148,17 @@ class Work:
 
     def score(self) -> float:
         """Validation score as the network is now."""
-        return self.task.score(self.model, "validation")
+        device = next(self.model.parameters()).device
+        with one_line("while the validation data is scored", device, "free some of it, or lower resolution"):
+            return self.task.score(self.model, "validation")
 
     def _leave_untrained(self) -> None:
         if self.prune_steps:
-            self.masks = masks_at_once(self.model, self.task, self.config)
+            device = next(self.model.parameters()).device
+            with one_line("while weights are scored", device, SMALLER_BATCHES):
+                self.masks = masks_at_once(self.model, self.task, self.config)
         apply_masks(self.model, self.masks)
-        recalibrate_on(self.model, self.task)
+        recalibrate_on(self.model, self.task, self.config.calibration_batches)
         self.model.eval()
 
 

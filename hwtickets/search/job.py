@@ -19,6 +19,7 @@ from hwtickets.search.two_in_one import StepPlan
 from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.supernets import MODULE, Supernet, build_supernet
 from hwtickets.tables import LatencyTable, table_for
+from hwtickets.tables.precisions import precision_of_supernet
 from hwtickets.tasks import build_task
 from hwtickets.tasks.fitting import check_fit
 from hwtickets.tasks.task import Task
@@ -117,17 +118,18 @@ class Job:
 
 
 def resolved(config: SearchConfig, progress: Progress) -> SearchConfig:
-    """The configuration with full names, and the device's own precision where none was asked for.
+    """The configuration with full names, and where no precision was asked for that of device or table.
 
     Args:
         config: What is asked for.
-        progress: Told what a short name was taken for.
+        progress: Told what a short name was taken for, and a precision that is not the device's own.
 
     Raises:
         UsageError: The device is unknown, or cannot be used at the precision.
     """
     device = get_device(config.device)
-    precision = config.precision if "precision" in config.model_fields_set else device.precisions[0]
+    asked = "precision" in config.model_fields_set
+    precision = config.precision if asked else precision_of_supernet(device, config.supernet.name, progress)
     if precision not in (*device.precisions, MIXED):
         raise unknown(f"precision of device {device.name}", precision, (*device.precisions, MIXED))
     note = name_note(config.device, device)

@@ -86,7 +86,8 @@ class MixedDraw:
         forms, costs = price_network(job.space, point.widths, prices.costs(prices.precisions[0]))
         whole = Allocation(point.widths, forms, costs, 1.0)
         config = job.config
-        model = cut(point, whole, job.space, config.supernet, job.task, config.mask_pattern).model
+        asked = config.supernet, job.task, config.mask_pattern, config.calibration_batches
+        model = cut(point, whole, job.space, *asked).model
         exact = export_onnx(deployable(model, forms), job.task.input_shape)
         network = mixable(exact, job.space.blocks, prices.parts, self._recipe, self._evidence)
         return part_losses(network, self._evidence, prices.precisions[1:])

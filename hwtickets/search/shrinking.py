@@ -111,6 +111,7 @@ class ProgressiveShrink(Hook):
         before: Called with the scores before each cut (to keep a point that larger budgets can be drawn
             from).
         after: Called with what happened.
+        alive_above: Scales of at most this size count as made zero by the penalty.
     """
 
     name = "shrink"
@@ -127,10 +128,11 @@ class ProgressiveShrink(Hook):
         origins: Origins,
         before: Callable[[TrainingLoop, int, Scores], None],
         after: Callable[[ShrinkEvent], None],
+        alive_above: float = 0.0,
     ) -> None:
         self._pricing, self._schedule, self._scores = pricing, schedule, scores
         self._penalty, self._ema, self._masks, self._origins = penalty, ema, masks, origins
-        self._before, self._after = before, after
+        self._before, self._after, self._alive_above = before, after, alive_above
         self._done = 0
 
     def refresh_prices(self, widths: Mapping[str, int]) -> None:
@@ -176,7 +178,9 @@ class ProgressiveShrink(Hook):
                 by_channel(cast("Tensor", module.weight), entries)
                 for module, entries in places.factors(space.units[name])
             ]
-            count = int(torch.cat([scale != 0 for scale in scales], dim=1).any(dim=1).sum())
+            count = int(
+                torch.cat([scale.abs() > self._alive_above for scale in scales], dim=1).any(dim=1).sum()
+            )
             step = space.step(name, alignment)
             # A penalty empties no unit of a module; branches go in the draw.
             count = max(count, 1) if space.coupled else count

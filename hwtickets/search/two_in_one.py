@@ -35,12 +35,10 @@ from hwtickets.training.batchnorm import recalibrate_on
 from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore_loop
 from hwtickets.training.compute import Compute
 from hwtickets.training.ema import EMA
+from hwtickets.training.failures import one_line
 from hwtickets.training.loop import TrainingLoop, every_share
 from hwtickets.training.optimizer import Optimizer, build_optimizer
 from hwtickets.training.schedules import schedule_of
-
-#: Shares of the search between which the shrinks lie: after a warm-up, and early enough to settle afterwards.
-FIRST_SHRINK, LAST_SHRINK = 0.2, 0.8
 
 
 @dataclass(frozen=True)
@@ -99,11 +97,10 @@ class TwoInOne:
         self._origins = Origins(units.values())
         pruning = prune_events(config, plan.search)
         self._masks = ProgressiveMasks(list(pruning.values()), config.reactivation, pruner_of(config))
-        # Without a budget there is nothing to pull the scales down for.
-        first_strength = 0.1 / (config.learning_rate * plan.search) if pricing.limits else 0.0
-        self._penalty = PricedPenalty(
-            units, BudgetController(first_strength), max(1, round(FIRST_SHRINK * plan.search))
-        )
+        warmup = config.penalty_warmup_epochs
+        ramp = config.shrink_from * plan.search if warmup is None else warmup * task.steps_per_epoch
+        strength = _first_strength(config, plan) if pricing.limits else 0.0
+        self._penalty = PricedPenalty(units, BudgetController(strength), max(1, round(ramp)))
         schedule = ShrinkSchedule(pricing.costs_of(pricing.space.dense()), pricing.limits, config.shrinks)
         self._shrink = ProgressiveShrink(
             pricing,
@@ -115,12 +112,10 @@ class TwoInOne:
             self._origins,
             self._keep_point,
             report,
+            config.alive_above,
         )
-        triggers = {
-            ProgressiveShrink.event: every_share(
-                even_shares(FIRST_SHRINK, LAST_SHRINK, config.shrinks), plan.search
-            )
-        }
+        shares = even_shares(config.shrink_from, config.shrink_to, config.shrinks)
+        triggers = {ProgressiveShrink.event: every_share(shares, plan.search)}
         if pruning:
             triggers[ProgressiveMasks.event] = pruning.__contains__
         early = EarlyWeights(folder, plan.early(config.rewind_to))
@@ -158,14 +153,17 @@ class TwoInOne:
         self.loop.run(advance)
         self._ema.copy_to(self.model)
         apply_masks(self.model, self._masks.masks)
+        recalibrate_on(self.model, self.loop.lessons, self._config.calibration_batches)
+        with one_line("while channels are scored", self.loop.accelerator.device):
+            scores, masks = self._last_scores(), self._masks.of_ticket(self.loop)
+        weights = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
+        self._save_point(self._config.shrinks + 1, self.loop.step, weights, masks, scores)
+
+    def _last_scores(self) -> Scores:
         lessons, parts = self.loop.lessons, self.loop.accelerator.parts
-        recalibrate_on(self.model, lessons)
         batches = batches_of(lessons, range(SCORING_BATCHES), parts)
         evidence = Evidence(self.model, batches, lessons.loss, self._config.seed)
-        scores = self._importance.measure(evidence, self._pricing.space.units.values(), parts)
-        weights = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
-        masks = self._masks.of_ticket(self.loop)
-        self._save_point(self._config.shrinks + 1, self.loop.step, weights, masks, scores)
+        return self._importance.measure(evidence, self._pricing.space.units.values(), parts)
 
     def _optimizer(self) -> Optimizer:
         config = self._config
@@ -184,3 +182,10 @@ class TwoInOne:
 
     def _extra(self) -> dict[str, Any]:
         return {"widths": present_widths(self.model, self._pricing.space.units.values())}
+
+
+def _first_strength(config: SearchConfig, plan: StepPlan) -> float:
+    """Where the penalty's strength starts; it follows the budget from there."""
+    if config.penalty_strength is not None:
+        return config.penalty_strength
+    return 0.1 / (config.learning_rate * plan.search)

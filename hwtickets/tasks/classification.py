@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hwtickets.tasks.augmentation import normalise, shift_and_flip
+from hwtickets.tasks.augmentation import normalise
 from hwtickets.tasks.dataset import Dataset
 from hwtickets.tasks.datasets import load_dataset
 from hwtickets.tasks.evaluation import LARGEST_BATCH, batch_size_for, evaluating
@@ -20,9 +20,6 @@ from hwtickets.tasks.parts import part_rows
 from hwtickets.tasks.settings import TaskSettings
 from hwtickets.tasks.splits import Split
 from hwtickets.tasks.task import SplitName
-
-SHIFT_SHARE = 14
-"""Images are shifted by up to a fourteenth of their side, 2 pixels of 28: more costs short runs accuracy."""
 
 
 class Classification:
@@ -58,7 +55,7 @@ class Classification:
     @classmethod
     def build(cls, settings: TaskSettings) -> Classification:
         """Classification of a data set by name; errors as in `tasks.build_task`."""
-        dataset = load_dataset(settings.data, settings.side, settings.seed)
+        dataset = load_dataset(settings.data, settings.side, settings.seed, settings.smallest_crop)
         return cls(dataset, settings.batch_size, settings.label_smoothing, settings.seed)
 
     def train_batch(self, step: int) -> tuple[Tensor, Tensor]:
@@ -76,10 +73,8 @@ class Classification:
         """One of `count` equal parts of a training batch, loaded without the rest; see `PartedLessons`."""
         batch = self._order.train(step)
         rows = part_rows(len(batch), index, count)
-        images = _channels_last(self.dataset.train.batch(batch[rows]))
-        largest_shift = self.dataset.resolution // SHIFT_SHARE
-        shifted = shift_and_flip(images, largest_shift, self._order.generator(step), len(batch), rows)
-        return self._normalise(shifted), self.dataset.train.labels[batch[rows]]
+        images = self.dataset.train.varied(batch, rows, self._order.generator(step))
+        return self._normalise(images), self.dataset.train.labels[batch[rows]]
 
     def validation_batches(self, batch_size: int = LARGEST_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """The validation images in order, normalised, with their labels."""
@@ -130,13 +125,17 @@ class Classification:
         return same_first_class(expected, actual)
 
     def preprocessing(self) -> dict[str, Any]:
-        """How to make an input: scale the shorter side, cut out the centre, (pixel / 255 - mean) / std."""
+        """How to make an input: cut out the middle, scale it, (pixel / 255 - mean) / std.
+
+        The middle is a square, `crop_share` of the image's shorter side.
+        """
         return {
             "layout": "NCHW",
             "color": "grey" if self.dataset.channels == 1 else "RGB",
             "channels": self.dataset.channels,
             "resolution": self.dataset.resolution,
             "crop": "center",
+            "crop_share": self.dataset.centre_share,
             "input_range": [0.0, 1.0],
             "mean": [round(value, 6) for value in self.dataset.mean.tolist()],
             "std": [round(value, 6) for value in self.dataset.std.tolist()],

@@ -30,6 +30,7 @@ class Dataset:
         std: Standard deviation of every channel, (C,), on the same scale.
         channels: 1 (grey) or 3 (RGB).
         resolution: Height and width of the images, in pixels.
+        centre_share: Of a picture's shorter side that the images of evaluation show.
     """
 
     name: str
@@ -41,13 +42,23 @@ class Dataset:
     std: Tensor
     channels: int
     resolution: int
+    centre_share: float = 1.0
 
     @classmethod
-    def of(cls, name: str, train: Split, validation: Split, test: Split, classes: Sequence[str]) -> Dataset:
+    def of(
+        cls,
+        name: str,
+        train: Split,
+        validation: Split,
+        test: Split,
+        classes: Sequence[str],
+        centre_share: float = 1.0,
+    ) -> Dataset:
         """A data set whose shape and statistics are read off its training images."""
         channels, resolution, _ = train.batch(torch.zeros(1, dtype=torch.int64))[0].shape
         mean, std = channel_statistics(train)
-        return cls(name, train, validation, test, list(classes), mean, std, channels, resolution)
+        statistics = (mean, std, channels, resolution)
+        return cls(name, train, validation, test, list(classes), *statistics, centre_share)
 
 
 def channel_statistics(split: Split) -> tuple[Tensor, Tensor]:

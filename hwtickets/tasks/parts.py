@@ -18,6 +18,17 @@ class PartedLessons(Protocol):
         """One of `count` equal parts of what `train_batch(step)` gives; called from several threads."""
 
 
+@runtime_checkable
+class WeighedLessons(Protocol):
+    """Lessons whose loss is a mean over what equal parts of a batch have unequally much of; optional."""
+
+    def loss_weight(self, targets: Tensor) -> float | None:
+        """How much the mean over a part is over (labelled pixels); None: equal parts have equally much."""
+
+    def weighed_loss(self, outputs: Tensor, targets: Tensor, factor: float) -> Tensor:
+        """The loss of a part that counts `factor` times as much as the mean part of its batch."""
+
+
 def load_part(lessons: Lessons, step: int, index: int, count: int) -> tuple[Tensor, Tensor]:
     """One of `count` equal parts of the batch of a step; the rest is loaded only where it must be.
 

@@ -69,7 +69,7 @@ def source_of(name: str, given: object, batch_size: int, seed: int) -> Source:
             f"task: {name} is a {type(given).__name__}, which is neither a data set (__len__, __getitem__)"
             " nor a loader that has a length and can be gone through again"
         )
-    checked_batch(name, next(source.in_order(2)))
+    next(source.in_order(2))
     return source
 
 
@@ -89,7 +89,7 @@ class IndexedSource:
     def __init__(self, name: str, examples: Any, batch_size: int, seed: int) -> None:
         if not len(examples):
             raise UsageError(f"task: the {name} data is empty")
-        self._name, self._examples, self._seed = name, examples, seed
+        self._batches, self._examples, self._seed = Batches(name), examples, seed
         self._order = BatchOrder(len(examples), min(batch_size, len(examples)), seed)
         self.steps_per_epoch = self._order.steps_per_epoch
         self._lock = threading.Lock()
@@ -116,19 +116,20 @@ class IndexedSource:
 
         examples = [self._example(int(index)) for index in indices]
         try:
-            return checked_batch(self._name, default_collate(examples))
+            batch = default_collate(examples)
         except (TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise UsageError(
-                f"task: examples of the {self._name} data cannot be put into one batch: {reason}"
+                f"task: examples of the {self._batches.name} data cannot be put into one batch: {reason}"
             ) from error
+        return self._batches.checked(batch)
 
     def _example(self, index: int) -> Any:
         try:
             return self._examples[index]
         except Exception as error:  # Whatever the user's own data set raises.
             raise HwticketsError(
-                f"task: example {index} of the {self._name} data failed ({type(error).__name__}: {error})"
+                f"task: example {index} of the {self._batches.name} data failed ({_said(error)})"
             ) from error
 
 
@@ -149,7 +150,7 @@ class LoaderSource:
     def __init__(self, name: str, loader: Any, seed: int) -> None:
         if not len(loader):
             raise UsageError(f"task: the {name} loader is empty")
-        self._name, self._loader, self._seed = name, loader, seed
+        self._name, self._loader, self._seed, self._batches = name, loader, seed, Batches(name)
         self.steps_per_epoch = len(loader)
         self._lock = threading.Lock()
         self._training, self._calibration = _Passes(self), _Passes(self)
@@ -170,17 +171,26 @@ class LoaderSource:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of one pass; fewer than the loader's length are an error."""
-        with drawing(self._seed, number):
+        with drawing(self._seed, number), self._failing(0):
             batches = iter(self._loader)
         for place in range(self.steps_per_epoch):
-            with drawing(self._seed, number * self.steps_per_epoch + place):
+            with drawing(self._seed, number * self.steps_per_epoch + place), self._failing(place):
                 batch = next(batches, None)
             if batch is None:
                 raise HwticketsError(
                     f"task: the {self._name} loader ended after {place} of the {self.steps_per_epoch} batches"
                     " that its length promises; give one that can be gone through again"
                 )
-            yield checked_batch(self._name, batch)
+            yield self._batches.checked(batch)
+
+    @contextmanager
+    def _failing(self, place: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # Whatever the user's own loader raises.
+            raise HwticketsError(
+                f"task: batch {place} of the {self._name} loader failed ({_said(error)})"
+            ) from error
 
 
 class _Passes:
@@ -209,22 +219,46 @@ class _Passes:
         return self._kept[step]
 
 
-def checked_batch(name: str, batch: object) -> Batch:
-    """A batch, if it is a pair of tensors with as many inputs as targets.
+class Batches:
+    """Checks the batches of one split.
 
-    Raises:
-        UsageError: It is something else; says what it is and what is expected.
+    Args:
+        name: Of the split, for errors.
     """
-    pair = list(batch) if isinstance(batch, tuple | list) else []
-    if len(pair) != 2 or not all(isinstance(part, Tensor) for part in pair):
-        raise _wrong(name, _described(batch), "a pair (inputs, targets) of tensors")
-    x, targets = pair
-    if not x.is_floating_point():
-        raise _wrong(name, f"inputs of {x.dtype}", "floating point inputs, as the network takes them")
-    if x.dim() < 2 or not targets.dim() or len(x) != len(targets):
-        shapes = f"inputs of shape {tuple(x.shape)} and targets of shape {tuple(targets.shape)}"
-        raise _wrong(name, shapes, "as many inputs as targets along the first dimension")
-    return x.float(), targets
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._first: tuple[int, ...] = ()
+
+    def checked(self, batch: object) -> Batch:
+        """A batch, if it is a pair of tensors with as many inputs as targets, alike in all batches.
+
+        Raises:
+            UsageError: It is something else; says what it is and what is expected.
+        """
+        pair = list(batch) if isinstance(batch, tuple | list) else []
+        if len(pair) != 2 or not all(isinstance(part, Tensor) for part in pair):
+            raise _wrong(self.name, _described(batch), "a pair (inputs, targets) of tensors")
+        x, targets = pair
+        if not x.is_floating_point():
+            kind = "floating point inputs, as the network takes them (embed numbers of words in the data set)"
+            raise _wrong(self.name, f"inputs of {x.dtype}", kind)
+        if x.dim() < 2 or not targets.dim() or len(x) != len(targets):
+            shapes = f"inputs of shape {tuple(x.shape)} and targets of shape {tuple(targets.shape)}"
+            raise _wrong(self.name, shapes, "as many inputs as targets along the first dimension")
+        if not x.isfinite().all():
+            raise _wrong(self.name, "inputs that are not finite", "numbers; look for NaN in the data")
+        self._first = self._first or tuple(x.shape)
+        if not alike(self._first, tuple(x.shape)):
+            first = f"inputs like those of its first batch, {self._first}"
+            raise _wrong(self.name, f"inputs of shape {tuple(x.shape)}", first)
+        return x.float(), targets
+
+
+def alike(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether two shapes of batches are of one kind: images may differ in height and width."""
+    counted = 2 if len(one) == 4 else len(one)
+    return len(one) == len(other) and one[1:counted] == other[1:counted]
 
 
 @contextmanager
@@ -241,6 +275,10 @@ def drawing(seed: int, number: int) -> Iterator[None]:
         finally:
             random.setstate(before)
             np.random.set_state(before_numpy)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _wrong(name: str, found: str, expected: str) -> UsageError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,31 @@ class Task(Lessons, Protocol):
         """How to make an input from an image, for the exported model's metadata."""
 
 
-def score_on_test(task: Task, model: nn.Module) -> float | None:
-    """The metric on the test data; None for a task of a user who gave none."""
-    return task.score(model, "test") if getattr(task, "has_test", True) else None
+def suited_to(task: type[Task]) -> Mapping[str, Any]:
+    """Keys of a configuration that a task suggests where else those of another task would be taken.
+
+    It may say so in `suited`, and in `head_init` how the weights of a supernet's head begin.
+    """
+    suited: Mapping[str, Any] = getattr(task, "suited", {})
+    return suited
+
+
+@runtime_checkable
+class DetailedTask(Protocol):
+    """A task whose score is one of several figures that are found together; optional for a task."""
+
+    def details(self, model: nn.Module, split: SplitName) -> dict[str, float]:
+        """The figures by their names, in the metric's unit; the first one is the score."""
+
+
+def score_on_test(task: Task, model: nn.Module) -> tuple[float | None, dict[str, float]]:
+    """The metric on the test data, and all figures by name of a task that has several.
+
+    None and no figures for a task of a user who gave no test data.
+    """
+    if not getattr(task, "has_test", True):
+        return None, {}
+    if not isinstance(task, DetailedTask):
+        return task.score(model, "test"), {}
+    figures = task.details(model, "test")
+    return next(iter(figures.values())), figures

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from hwtickets.training.failures import SMALLER_BATCHES, one_line
+
 if TYPE_CHECKING:
     from hwtickets.tasks.task import Lessons
 
@@ -57,8 +59,14 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
 
 
 def recalibrate_on(model: nn.Module, lessons: Lessons, count: int = CALIBRATION_BATCHES) -> None:
-    """Recalibrates on the first calibration batches of lessons; see `recalibrate`."""
-    recalibrate(model, (lessons.calibration_batch(index) for index in range(count)))
+    """Recalibrates on the first calibration batches of lessons, each as a whole; see `recalibrate`.
+
+    Raises:
+        HwticketsError: Memory ran out.
+    """
+    device = next(model.parameters()).device
+    with one_line("while batch norms are recalibrated", device, SMALLER_BATCHES):
+        recalibrate(model, (lessons.calibration_batch(index) for index in range(count)))
 
 
 def _silence_constants(norm: _BatchNorm) -> None:

@@ -10,6 +10,8 @@ import torch
 from hwtickets.errors import HwticketsError
 
 _NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
+#: What helps where batches are computed in parts, as in training, and where they are not.
+SMALLER_PARTS, SMALLER_BATCHES = "raise accumulate or lower batch_size", "lower batch_size"
 #: What gloo, NCCL and the store say of a process that has ended or is not heard of.
 _LOST = ("gloo", "nccl", "connection", "peer", "timed out", "timeout", "socket", "broken pipe")
 
@@ -25,12 +27,13 @@ class ProcessLostError(HwticketsError):
 
 
 @contextmanager
-def one_line(step: int, where: object) -> Iterator[None]:
-    """Turns the failures of a training step into one line each.
+def one_line(when: str, where: object, advice: str = SMALLER_PARTS) -> Iterator[None]:
+    """Turns the failures of a training's computations into one line each.
 
     Args:
-        step: The step under way.
+        when: What is computed, as it is named to the user: "at step 3".
         where: The device, as it is named to the user.
+        advice: What needs less memory there.
 
     Raises:
         HwticketsError: Memory ran out.
@@ -39,10 +42,10 @@ def one_line(step: int, where: object) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _out_of_memory(step, where) from error
+        raise _out_of_memory(when, where, advice) from error
     except RuntimeError as error:
         if _says(error, _NO_MEMORY):
-            raise _out_of_memory(step, where) from error
+            raise _out_of_memory(when, where, advice) from error
         if torch.distributed.is_initialized() and _is_loss(error):
             raise ProcessLostError from error
         raise
@@ -71,8 +74,7 @@ def _says(error: BaseException, texts: tuple[str, ...]) -> bool:
     return any(text in str(error).lower() for text in texts)
 
 
-def _out_of_memory(step: int, where: object) -> HwticketsError:
+def _out_of_memory(when: str, where: object, advice: str) -> HwticketsError:
     return HwticketsError(
-        f"training: out of memory on {where} at step {step}; raise accumulate or lower batch_size"
-        " (the last checkpoint is kept)"
+        f"training: out of memory on {where} {when}; {advice} (the last checkpoint is kept)"
     )

@@ -18,7 +18,8 @@ from hwtickets.training.crew import Crew
 from hwtickets.training.failures import one_line
 from hwtickets.training.feed import seed_step
 from hwtickets.training.gradients import Gradients
-from hwtickets.training.schedules import Schedule
+from hwtickets.training.optimizer import set_momentum
+from hwtickets.training.schedules import OneCycle, Schedule
 
 if TYPE_CHECKING:
     from hwtickets.tasks.task import Lessons
@@ -115,19 +116,19 @@ class TrainingLoop:
         crew = Crew.of(self.accelerator, self.model, self.lessons, self.seed)
         with Gradients(self.model, self.lessons, self.accelerator, crew) as gradients:
             while self.step < self.steps:
-                with one_line(self.step, self.accelerator.device):
+                with one_line(f"at step {self.step}", self.accelerator.device):
                     self._one_step(gradients)
                 advance(1, note=f"loss {self.loss:.2f}")
-                for event in [name for name, fires in self.triggers.items() if fires(self.step)]:
-                    self._call(lambda hook, event=event: hook.on_trigger(self, event))  # type: ignore[misc]
-                if self.step % self.interval == 0 or self.step == self.steps:
-                    self._call(lambda hook: hook.on_interval(self))
+                with one_line(f"after {self.step} steps", self.accelerator.device):
+                    self._after_step()
 
     def _one_step(self, gradients: Gradients) -> None:
         seed_step(self.seed, self.step)
         self.rate = self.learning_rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
+            if isinstance(self.learning_rate, OneCycle):
+                set_momentum(group, self.learning_rate.momentum(self.step))
         self._call(lambda hook: hook.on_step_begin(self))
         self.optimizer.zero_grad(set_to_none=True)
         self.loss = gradients.compute(self.step)
@@ -142,6 +143,12 @@ class TrainingLoop:
         self.accelerator.step(self.optimizer)
         self._call(lambda hook: hook.after_step(self))
         self.step += 1
+
+    def _after_step(self) -> None:
+        for event in [name for name, fires in self.triggers.items() if fires(self.step)]:
+            self._call(lambda hook, event=event: hook.on_trigger(self, event))  # type: ignore[misc]
+        if self.step % self.interval == 0 or self.step == self.steps:
+            self._call(lambda hook: hook.on_interval(self))
 
     def _call(self, call: Callable[[Hook], None]) -> None:
         for hook in self.hooks:

@@ -73,6 +73,14 @@ def build_optimizer(
     return OPTIMIZERS[name](model, weight_decay, eps)
 
 
+def set_momentum(group: dict[str, Any], momentum: float) -> None:
+    """Sets the momentum of a group of parameters: beta1 where an optimizer calls it so."""
+    if "betas" in group:
+        group["betas"] = (momentum, *group["betas"][1:])
+    else:
+        group["momentum"] = momentum
+
+
 def optimizer_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
     """The optimizer's state as "PARAMETER/KEY": momentum, mean squares, step counters, whatever it keeps."""
     return {

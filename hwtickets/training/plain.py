@@ -62,6 +62,7 @@ class PlainTraining:
             config.weight_decay,
             config.ema_decay,
             config.seed,
+            config.calibration_batches,
             optimizer=config.optimizer,
             optimizer_eps=config.optimizer_eps,
             compute=Compute.of(config),

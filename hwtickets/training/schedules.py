@@ -74,8 +74,10 @@ class Exponential:
 class OneCycle:
     """Half a cosine up from a small rate to the peak, half a cosine down to almost nothing.
 
+    Momentum, or beta1 of Adam, goes the other way: down to its lowest where the rate is highest.
+
     Source: Smith and Topin, Super-Convergence (2018); SuperTickets (ECCV 2022) divides by 25 on Cityscapes
-    and ADE20K. The other numbers are those of torch's OneCycleLR; the momentum stays as it is.
+    and ADE20K. The other numbers are those of torch's OneCycleLR, which the code of SuperTickets uses.
 
     Attributes:
         peak: Highest rate.
@@ -84,6 +86,7 @@ class OneCycle:
         divisor: Of the peak, for the first rate.
         last_divisor: Of the first rate, for the last one.
         rise: Share of the steps up to the peak.
+        momenta: Highest and lowest momentum.
     """
 
     peak: float
@@ -92,15 +95,24 @@ class OneCycle:
     divisor: float = 25.0
     last_divisor: float = 1e4
     rise: float = 0.3
+    momenta: tuple[float, float] = (0.95, 0.85)
 
     def __call__(self, step: int) -> float:
         """The rate at a step."""
-        done, total = step - self.first_step, self.steps - self.first_step
-        top, last = self.rise * total - 1, max(1, total - 1)
         first_rate = self.peak / self.divisor
+        return self._cycle(step, first_rate, self.peak, first_rate / self.last_divisor)
+
+    def momentum(self, step: int) -> float:
+        """The momentum at a step."""
+        highest, lowest = self.momenta
+        return self._cycle(step, highest, lowest, highest)
+
+    def _cycle(self, step: int, first: float, middle: float, last: float) -> float:
+        done, total = step - self.first_step, self.steps - self.first_step
+        top, end = self.rise * total - 1, max(1, total - 1)
         if done <= top:
-            return _cosine(first_rate, self.peak, done / top)
-        return _cosine(self.peak, first_rate / self.last_divisor, min(1.0, (done - top) / (last - top)))
+            return _cosine(first, middle, done / top)
+        return _cosine(middle, last, min(1.0, (done - top) / (end - top)))
 
 
 @dataclass(frozen=True)
@@ -167,6 +179,21 @@ def schedule_of(
         share_of_steps = 0.15 if warmup is None else min(1.0, warmup * steps_per_epoch / max(1, total))
         return Cosine(peak, steps, first_step, share_of_steps)
     raise unknown("schedule", config.schedule, ["cosine", "exponential", "one-cycle", "multi-step"])
+
+
+def finetuning_begins(schedule: str, first_step: int, trained_steps: int) -> int:
+    """Step at which the learning rate's schedule of a finetuning begins.
+
+    A cosine begins anew: it ends at zero. The others go on where the search has left them, which is how
+    SuperTickets (ECCV 2022) retrains: at about 1 % of the peak on ImageNet and COCO, on the last slope of a
+    cycle over search and finetuning on Cityscapes and ADE20K.
+
+    Args:
+        schedule: Its name.
+        first_step: Number of the finetuning's first step.
+        trained_steps: Steps that were trained before it.
+    """
+    return first_step if schedule == "cosine" else first_step - trained_steps
 
 
 def _warmup(done: int, steps: float) -> float:

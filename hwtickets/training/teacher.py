@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hwtickets.tasks.parts import load_part
+from hwtickets.tasks.parts import WeighedLessons, load_part
 from hwtickets.tasks.task import Task
 
 
@@ -45,7 +45,15 @@ class TaughtLessons:
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The two losses in their shares, a scalar; of the inputs answered last."""
-        own = self.task.loss(outputs, targets)
+        return self.weighed_loss(outputs, targets, 1.0)
+
+    def loss_weight(self, targets: Tensor) -> float | None:
+        """The weight of the task's loss; see `WeighedLessons`."""
+        return self.task.loss_weight(targets) if isinstance(self.task, WeighedLessons) else None
+
+    def weighed_loss(self, outputs: Tensor, targets: Tensor, factor: float) -> Tensor:
+        """The loss where the task's own counts more or less; parts have equally much to imitate."""
+        own = factor * self.task.loss(outputs, targets)
         imitation = self.task.imitation_loss(outputs, self._taught, self.temperature)
         return (1 - self.share) * own + self.share * imitation
 

@@ -65,7 +65,7 @@ class _Work:
                     return
                 self._follow(cut=kind == CUT, scale=scale)
                 seed_step(self._seed, int(step), self._accelerator.rank)
-                with one_line(int(step), self._accelerator.device):
+                with one_line(f"at step {int(step)}", self._accelerator.device):
                     gradients.compute(int(step))
 
     def _follow(self, cut: bool, scale: float) -> None:

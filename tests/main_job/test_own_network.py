@@ -75,6 +75,36 @@ def own(tmp_path_factory: pytest.TempPathFactory, tiny_task: Task) -> Iterator[n
         logging.disable(logging.NOTSET)
 
 
+class _Rows(nn.Module):
+    """A recurrent layer over rows of features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.head = nn.LSTM(8, 16, batch_first=True), nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.rows(x)[0][:, -1])
+
+
+def test_a_network_over_rows_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.root.manager, "disable", logging.DEBUG)
+    random = torch.Generator().manual_seed(0)
+    inputs, classes = torch.randn(24, 5, 8, generator=random), torch.randint(0, 3, (24,), generator=random)
+    examples = TensorDataset(inputs, classes)
+    space = hw.SearchSpace.from_module(_Rows(), inputs[:1])
+    task = hw.Task(examples, examples, nn.functional.cross_entropy, lambda o, t: (o.argmax(1) == t).sum())
+    quick = {"pipeline": "post-training", "recipe": "finetune", "batch_size": 8, "alignment": 1}
+    found = hw.search(
+        space, task, "jetson-orin-nano", {"macs": "60%"}, tmp_path, quiet=True, epochs=0.5, **quick
+    )
+    assert found.kept and found.module()(inputs).shape == (24, 3)
+    assert found.module().rows.hidden_size < 16
+    report = read_json(tmp_path / "report" / "report.json", "report")
+    assert report["unprunable"] == {"head": "it makes the output of the network"}
+    assert report["tickets"][0]["estimated"]
+    assert hw.retrain(found, "finetune", epochs=0.5, quiet=True).module()(inputs).shape == (24, 3)
+
+
 @pytest.fixture(scope="module")
 def table(own: nn.Module) -> str:
     """Prices that nobody measured, for a search that need not build a table first; what counts is timed."""

@@ -96,6 +96,24 @@ def test_a_shuffled_mask_keeps_no_more_of_each_layer_elsewhere(
     assert sum(int((kept & ~other[name]).sum()) for name, kept in own.items()) > 50
 
 
+def test_a_random_ticket_has_the_widths_and_shares_of_zeros_and_nothing_else(
+    search: Search, finished: Path, tmp_path: Path
+) -> None:
+    more = {**SPARSE, "recipe": "finetune"}
+    ticket = _ticket(tmp_path / "run", search(tmp_path / "run", pipeline="random-ticket", **more))
+    drawn = Ticket.load(finished / "ticket")
+    assert ticket.architecture.widths == drawn.architecture.widths, "it is drawn as in two-in-one"
+    own, other = _kept(ticket), _kept(drawn)
+    assert {name: int(kept.sum()) for name, kept in own.items()} == {
+        name: int(kept.sum()) for name, kept in other.items()
+    }
+    assert sum(int((kept & ~other[name]).sum()) for name, kept in own.items()) > 50, "other ones are zero"
+    assert (ticket.provenance["recipe"], ticket.provenance["steps"]) == ("scratch", 36)
+    weights = [ticket.weights["classifier.weight"], drawn.weights["classifier.weight"]]
+    alike = torch.corrcoef(torch.stack([weight.flatten() for weight in weights]))[0, 1]
+    assert abs(alike) < 0.3, "all weights are new"
+
+
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
@@ -106,6 +124,7 @@ def test_a_shuffled_mask_keeps_no_more_of_each_layer_elsewhere(
         ({"pipeline": "shuffled-mask"}, "is about masks"),
         ({"pipeline": "search-then-prune"}, "is about masks"),
         ({"pipeline": "uniform", "recipe": "rewind"}, "cannot end with recipe rewind"),
+        ({"pipeline": "random-ticket", "recipe": "rewind"}, "choose one of distill, finetune, scratch"),
         ({"pipeline": "search-then-prune", "sparsity": 0.5, "recipe": "scratch"}, "choose one of distill"),
         ({"pipeline": "two-in-two"}, "'pipeline' is not right"),
         ({"pipeline": "post-training"}, "starts from a trained network: give its weights with --checkpoint"),

@@ -13,13 +13,17 @@ import yaml
 from hwtickets import api
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.progress import Progress, Stage
+from hwtickets.recipes import work
 from hwtickets.recipes.lineage import Lineage
 from hwtickets.recipes.recipe import RECIPES
 from hwtickets.search.origins import from_text
 from hwtickets.sparsity.mask import maskable_weights
 from hwtickets.sparsity.ticket import Ticket, ticket_hash
 from hwtickets.supernets import Supernet
+from hwtickets.tasks.classification import Classification
+from hwtickets.tasks.task import Task
 from hwtickets.training.checkpoint import read_checkpoint, section
+from hwtickets.training.plain import PlainTraining, train_plain
 
 QUIET = Progress(quiet=True)
 FACTS = {"recipe", "steps", "teacher", "rewound_step", "score_before", "score_after", "parent", "drawn"}
@@ -152,6 +156,36 @@ def test_a_search_ends_with_the_recipe_of_its_configuration(copied: Path) -> Non
     assert (facts["recipe"], facts["rewound_step"], facts["steps"]) == ("rewind", 3, 36 - 3)
     assert facts["drawn"]["state"] == "state/latency" and facts["drawn"]["channels"]
     assert facts["score_after"] == entry["accuracy"]["validation"]
+
+
+def test_finetuning_goes_on_with_the_schedule_of_the_search(
+    search: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[list[float]] = []
+
+    def seen(model: Supernet, lessons: Task, training: PlainTraining, *more: Any) -> None:
+        steps = range(training.first_step, training.steps)
+        rates.append([training.learning_rate(step) for step in steps])
+        train_plain(model, lessons, training, *more)
+
+    monkeypatch.setattr(work, "train_plain", seen)
+    asked = {"recipe": "finetune", "baseline": False, "schedule": "multi-step", "milestones": [1, 3]}
+    search(tmp_path / "run", **asked)
+    assert rates.pop() == pytest.approx([0.05 / 10] * 9 + [0.05 / 100] * 9)
+    api.retrain(tmp_path / "run" / "ticket", "finetune", 0.5, tmp_path / "new", QUIET)
+    assert rates.pop() == pytest.approx([0.05 / 100] * 4)
+    assert not rates
+
+
+def test_memory_that_runs_out_in_a_recipe_is_one_line(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhaust(*_: Any) -> float:
+        raise MemoryError
+
+    monkeypatch.setattr(Classification, "score", exhaust)
+    with pytest.raises(HwticketsError, match="out of memory on cpu while the validation data is scored"):
+        api.retrain(finished / "ticket", "none", None, tmp_path / "new", QUIET)
 
 
 def test_what_is_missing_is_one_line_that_says_what_to_do(finished: Path, tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from hwtickets import api
+from hwtickets.cli.main import app
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.progress import Progress
 from hwtickets.space.slicing import resize
@@ -18,6 +20,7 @@ from hwtickets.sparsity.mask import apply_masks, magnitude_masks, maskable_weigh
 from hwtickets.sparsity.ticket import Architecture, Ticket, ticket_hash
 from hwtickets.supernets import Supernet, build_supernet
 from hwtickets.supernets.base import within
+from hwtickets.tasks import TaskSettings, build_task
 
 QUIET = Progress(quiet=True)
 SIZES = {
@@ -121,6 +124,45 @@ def test_the_trunk_goes_from_classes_to_joints(source: Path, tmp_path: Path) -> 
     assert ticket.module()(torch.zeros(1, 3, 32, 32)).shape == (1, 13, 8, 8)
     assert all(new[name] == old[name] for name in new if name not in result["new_units"])
     assert result["steps"] == 4 and ticket.task["name"] == "keypoints"
+
+
+def test_joints_are_learnt_whatever_the_source_was_trained_with(source: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools")
+    folder = tmp_path / "joints"
+    # The rate and the first weights of the source end above what empty heatmaps cost.
+    api.transfer(source, "keypoints", "figures:64", "architecture", 6, folder, QUIET, "32", 16)
+    ticket = Ticket.load(folder)
+    trained = ticket.provenance["config"]
+    assert (trained["optimizer"], trained["learning_rate"]) == ("adamw", 5e-3)
+    assert ticket.architecture.sizes["init"] == "small"
+    task = build_task("keypoints", TaskSettings("figures:64", (32, 32), 16))
+    model = ticket.module()
+    for x, targets in task.validation_batches():
+        with torch.no_grad():
+            heatmaps = model(x)
+        assert task.loss(heatmaps, targets) < 0.6 * task.loss(torch.zeros_like(heatmaps), targets)
+
+
+def test_how_a_transferred_ticket_is_trained_can_be_said(source: Path, scenes: Path, tmp_path: Path) -> None:
+    keys = {"optimizer": "adamw", "learning_rate": 2e-3, "weight_decay": 0.0, "label_smoothing": 0.0}
+    file = tmp_path / "keys.yaml"
+    file.write_text("".join(f"{key.replace('_', '-')}: {value}\n" for key, value in keys.items()))
+    data, folder = f"masks:{scenes}", tmp_path / "told"
+    typed = ["--task", "segmentation", "--data", data, "--epochs", "1", "--resolution", "32x48"]
+    asked = [*typed, "--config", file, "--schedule", "multi-step", "--milestones", "0.5"]
+    done = CliRunner().invoke(app, ["transfer", str(source), *map(str, asked), "--output-dir", str(folder)])
+    assert done.exit_code == 0, done.output
+    told = Ticket.load(folder)
+    trained = told.provenance["config"]
+    assert {key: trained[key] for key in keys} == keys
+    assert (trained["schedule"], trained["milestones"]) == ("multi-step", [0.5])
+    # To the same task again: trained as before, but for what is said; milestones go with the schedule.
+    _transfer(folder, scenes, tmp_path / "again", seed=1, schedule="cosine")
+    again = Ticket.load(tmp_path / "again").provenance["config"]
+    assert {key: again[key] for key in keys} == keys
+    assert (again["schedule"], again["milestones"]) == ("cosine", [])
+    with pytest.raises(UsageError, match="unknown key 'learning_rat' of a transfer; did you mean"):
+        _transfer(folder, scenes, tmp_path / "x", learning_rat=0.1)
 
 
 def test_a_frozen_trunk_stays_as_it_is_and_the_head_learns(

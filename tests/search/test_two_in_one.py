@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from hwtickets.config import SearchConfig
+from hwtickets.errors import HwticketsError
 from hwtickets.search.points import load_point, points_in, smallest_point_above
 from hwtickets.search.shrinking import Pricing, ShrinkEvent
 from hwtickets.search.two_in_one import StepPlan, TwoInOne
 from hwtickets.space.slicing import present_widths
+from hwtickets.sparsity.channel_weights import Places
 from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
 
@@ -125,6 +127,72 @@ def test_a_new_search_has_nothing_to_resume(search: Build) -> None:
     job, _ = search()
     assert not job.resume()
     assert job.loop.step == 0
+
+
+def _stopped_after(job: TwoInOne, steps: int) -> None:
+    def advance(count: int, note: str = "") -> None:
+        if job.loop.step == steps:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        job.run(advance)
+
+
+def test_the_cuts_lie_where_they_are_asked_for(search: Build) -> None:
+    job, events = search(shrinks=3, shrink_from=0.5, shrink_to=1.0)
+    job.run(_quiet)
+    assert [event.step for event in events] == [35, 52, 70]
+
+
+def test_the_penalty_starts_as_strong_and_rises_as_long_as_it_is_asked_to(
+    search: Build, pricing: Callable[..., Pricing]
+) -> None:
+    left = {}
+    for warmup in (0, 1e9):
+        job, _ = search(str(warmup), penalty_strength=1e6, penalty_warmup_epochs=warmup)
+        _stopped_after(job, 1)
+        assert job.loop.hooks[1].facts() == {"strength": 1e6}
+        units = pricing({}).space.units.values()
+        factors = [factor for unit in units for factor, _ in Places(job.model, units).factors(unit)]
+        left[warmup] = sum(int(factor.weight.count_nonzero()) for factor in factors)  # type: ignore[operator]
+    assert left[0] == 0 < left[1e9]
+
+
+def test_factors_below_the_threshold_count_as_gone(search: Build) -> None:
+    alive = {}
+    for threshold in (0.0, 1e3):
+        job, events = search(str(threshold), shrinks=1, shrink_to=0.2, alive_above=threshold)
+        _stopped_after(job, 15)
+        alive[threshold] = events[0].alive["latency"], events[0].strength
+    (least, weaker), (most, stronger) = alive[1e3], alive[0.0]
+    assert least < most and weaker < stronger
+
+
+def test_statistics_are_of_as_many_batches_as_asked_for(
+    search: Build, tiny_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    real = tiny_task.calibration_batch
+    monkeypatch.setattr(tiny_task, "calibration_batch", lambda index: seen.append(index) or real(index))
+    job, _ = search(shrinks=0, calibration_batches=3)
+    job.loop.steps = 2
+    job.run(_quiet)
+    assert seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize("part", ["loss", "calibration_batch"])
+def test_memory_that_runs_out_after_the_last_step_is_one_line(
+    search: Build, tiny_task: Task, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    job, _ = search(shrinks=0)
+    job.loop.steps = 1
+
+    def exhaust(*_: object) -> None:
+        raise MemoryError
+
+    what = {"loss": "channels are scored; raise accumulate", "calibration_batch": "batch norms are .*; lower"}
+    with pytest.raises(HwticketsError, match=f"out of memory on cpu while {what[part]}"):
+        job.run(lambda count, note="": monkeypatch.setattr(tiny_task, part, exhaust))
 
 
 def test_masks_survive_every_shrink(search: Build, tmp_path: Path) -> None:

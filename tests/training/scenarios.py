@@ -15,18 +15,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from hwtickets.config import SearchConfig
+from hwtickets.config import SearchConfig, SupernetConfig
 from hwtickets.costs import AdditiveCost, macs_cost
 from hwtickets.errors import BudgetError, HwticketsError
 from hwtickets.modules import live
+from hwtickets.search.draw import draw_within
+from hwtickets.search.points import load_point, points_in
 from hwtickets.search.shrinking import Pricing
+from hwtickets.search.tickets import as_ticket, cut
 from hwtickets.search.two_in_one import StepPlan, TwoInOne
 from hwtickets.space.slicing import keep_channels, present_widths
 from hwtickets.space.space import SearchSpace, space_of
+from hwtickets.sparsity.choices import price_space
 from hwtickets.supernets import Supernet, build_supernet
 from hwtickets.tasks import TaskSettings, build_task, custom
 from hwtickets.tasks.task import Task
@@ -123,7 +129,14 @@ def two_in_one(
 
     search.resume()
     search.run(noted)
-    return {"losses": losses, "widths": present_widths(search.model, space.units.values())}
+    point = load_point(points_in(folder)[-1])
+    priced = price_space(space, costs, 8, point.widths, 0)
+    drawn = draw_within(priced, point.scores, {"latency": 0.6 * dense}, "latency")
+    built = SupernetConfig(name=name, sizes=sizes)
+    network = cut(point, drawn, space, built, lessons, config.mask_pattern, config.calibration_batches)
+    as_ticket(network.model, drawn, space, lessons, "", {}).save(folder / "ticket")
+    widths = present_widths(search.model, space.units.values())
+    return {"losses": losses, "widths": widths, "folder": str(folder)}
 
 
 def taught(
@@ -156,7 +169,47 @@ def taught(
     return {"losses": losses, "weights": weights}
 
 
-SCENARIOS = {"two_in_one": two_in_one, "taught": taught}
+def uneven(folder: Path, advance: Callable[..., None], **compute: Any) -> dict[str, Any]:
+    """Segmentation of scenes of which every other one is hardly labelled, with a teacher."""
+    sizes = {"stages": [[1, [1], [8]]], "stem_channels": [8, 8], "last_channels": 8, "kernel_sizes": [3]}
+    lessons = build_task("segmentation", TaskSettings(f"masks:{_scenes(folder / 'scenes')}", (16, 16), 4))
+    networks = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        network = build_supernet("hrnas-tiny", (3, 16, 16), 2, sizes, "dense")
+        for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
+            # Passes are not normalised together; what is compared is the loss.
+            norm.requires_grad_(False)
+        networks.append(network)
+    taught = TaughtLessons(lessons, networks[1], 0.3, 4.0)
+    losses: list[float] = []
+
+    class Losses(Hook):
+        name = "losses"
+
+        def after_step(self, loop: TrainingLoop) -> None:
+            losses.append(loop.loss)
+
+    training = PlainTraining(Cosine(0.5, 4), 0, 4, 0.0, 0.5, 0, 3, compute=Compute("cpu", **compute))
+    train_plain(networks[0], taught, training, {}, None, advance, [Losses()])
+    weights = {name: tensor.tolist() for name, tensor in networks[0].named_parameters()}
+    return {"losses": losses, "weights": weights}
+
+
+def _scenes(folder: Path) -> Path:
+    random = np.random.default_rng(0)
+    for part, number in itertools.product(("train", "val"), range(8)):
+        image, mask = (folder / kind / part / f"{number}.png" for kind in ("images", "masks"))
+        labels = random.integers(0, 2, (16, 16), dtype=np.uint8)
+        labels[(number % 4) * 5 :] = 255
+        for path, pixels in ((image, random.integers(0, 256, (16, 16, 3), dtype=np.uint8)), (mask, labels)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    (folder / "classes.txt").write_text("a\nb\n")
+    return folder
+
+
+SCENARIOS = {"two_in_one": two_in_one, "taught": taught, "uneven": uneven}
 
 
 def _killer(folder: Path, kill_at: int) -> Callable[..., None]:

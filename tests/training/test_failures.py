@@ -12,6 +12,7 @@ from torch import Tensor
 from hwtickets.errors import HwticketsError
 from hwtickets.supernets import Supernet
 from hwtickets.tasks.task import Task
+from hwtickets.training.batchnorm import recalibrate_on
 from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore_loop
 from hwtickets.training.loop import Hook, TrainingLoop
 from hwtickets.training.optimizer import build_optimizer
@@ -76,6 +77,33 @@ def test_memory_may_run_out_in_a_hook_as_well(
     loop.hooks.append(Hungry())
     with pytest.raises(HwticketsError, match="out of memory on cpu at step 0"):
         loop.run()
+
+
+@pytest.mark.parametrize(("call", "step"), [("on_trigger", 3), ("on_interval", 2)])
+def test_memory_may_run_out_between_two_steps(
+    tiny_model: Callable[..., Supernet], tiny_task: Task, tmp_path: Path, call: str, step: int
+) -> None:
+    class Hungry(Hook):
+        name = "hungry"
+
+    setattr(Hungry, call, lambda *_: _allocate_a_petabyte())
+    loop = _loop(tiny_model(), tiny_task, tmp_path / "c")
+    loop.hooks.append(Hungry())
+    loop.triggers = {"shrink": lambda finished: finished == 3}
+    with pytest.raises(HwticketsError, match=f"out of memory on cpu after {step} steps; raise accumulate"):
+        loop.run()
+    assert _goes_on(tiny_model(1), tiny_task, tmp_path / "c", step=2)
+
+
+def test_memory_that_runs_out_while_recalibrating_is_one_line(
+    tiny_model: Callable[..., Supernet], tiny_task: Task
+) -> None:
+    lessons = _Lessons(tiny_task, lambda: None)
+    lessons.calibration_batch = lambda index: _allocate_a_petabyte()  # type: ignore[assignment, return-value]
+    with pytest.raises(
+        HwticketsError, match="out of memory on cpu while batch norms are recalibrated; lower"
+    ):
+        recalibrate_on(tiny_model(), lessons)
 
 
 def test_other_errors_of_torch_stay_what_they_are(

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -12,7 +13,10 @@ from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.supernets import Supernet
 from hwtickets.tasks import Task
 from hwtickets.tasks.classification import Classification
+from hwtickets.tasks.dataset import Dataset
 from hwtickets.tasks.parts import load_part
+from hwtickets.tasks.splits import ArraySplit, Pixels
+from hwtickets.training import feed as feed_module
 from hwtickets.training.accelerator import Accelerator
 from hwtickets.training.compute import Compute
 from hwtickets.training.feed import Feed
@@ -46,9 +50,11 @@ def test_a_part_is_loaded_without_the_rest(tiny_task: Task) -> None:
         def __len__(self) -> int:
             return len(self.labels)
 
-        def batch(self, indices: Tensor) -> Tensor:
-            asked.append(len(indices))
-            return tiny_task.dataset.train.batch(indices)
+        def varied(self, indices: Tensor, rows: slice, generator: np.random.Generator) -> Pixels:
+            asked.append(len(indices[rows]))
+            return tiny_task.dataset.train.varied(indices, rows, generator)
+
+        batch = tiny_task.dataset.train.batch
 
     task = Classification(replace(tiny_task.dataset, train=Counting()), 20)
     load_part(task, 0, 1, 4)
@@ -77,6 +83,67 @@ def test_what_is_loaded_ahead_is_what_would_have_been_loaded_in_time(
                 assert torch.equal(ours, theirs)
     ahead.close()
     in_time.close()
+
+
+@pytest.fixture(scope="module")
+def photographs() -> Classification:
+    """Images of which one piece is loaded in several."""
+    images = torch.randint(0, 256, (24, 3, 224, 224), dtype=torch.uint8)
+    split = ArraySplit(images, torch.arange(24) % 2)
+    half = torch.full((3,), 0.5)
+    return Classification(Dataset("noise", split, split, split, ["a", "b"], half, half, 3, 224), 12)
+
+
+@pytest.mark.parametrize(("threads", "pieces"), [(1, 1), (2, 2), (3, 3), (5, 3)])
+def test_batches_do_not_depend_on_the_number_of_threads(
+    photographs: Classification, monkeypatch: pytest.MonkeyPatch, threads: int, pieces: int
+) -> None:
+    seen: list[int] = []
+    real = photographs.train_part
+
+    def counted(step: int, index: int, count: int) -> tuple[Tensor, Tensor]:
+        seen.append(count)
+        return real(step, index, count)
+
+    monkeypatch.setattr(photographs, "train_part", counted)
+    feed = Feed(photographs, Accelerator(Compute("cpu")), ahead=1, threads=threads)
+    for step in range(4):
+        (x, targets), (alone, labels) = feed.batch(step, 0), photographs.train_batch(step)
+        assert torch.equal(x, alone) and x.stride() == alone.stride()
+        assert torch.equal(targets, labels)
+    feed.close()
+    assert max(seen) == pieces
+
+
+def test_a_batch_that_has_no_parts_is_loaded_once(tiny_task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "SMALLEST_PIECE", 1)
+    steps: list[int] = []
+
+    class Whole(_WholeBatches):
+        def train_batch(self, step: int) -> tuple[Tensor, Tensor]:
+            steps.append(step)
+            return tiny_task.train_batch(step)
+
+        def __init__(self) -> None:
+            self.loss, self.calibration_batch = tiny_task.loss, tiny_task.calibration_batch
+
+    lessons = TaughtLessons(Whole(), torch.nn.Identity(), 0.5, 4.0)  # type: ignore[arg-type]
+    monkeypatch.setattr(lessons, "listen", lambda x: None)
+    feed = Feed(lessons, Accelerator(Compute("cpu")), ahead=1, threads=4)
+    for step in range(4):
+        feed.batch(step, 0)
+    feed.close()
+    assert sorted(set(steps)) == sorted(steps)
+
+
+def test_targets_may_be_asked_for_first(tiny_task: Task) -> None:
+    for ahead in (0, 2):
+        feed = Feed(tiny_task, Accelerator(Compute("cpu", accumulate=2)), ahead)
+        targets = [feed.targets(3, number) for number in range(2)]
+        for number in range(2):
+            assert torch.equal(feed.batch(3, number)[1], targets[number])
+        assert torch.equal(torch.cat(targets), tiny_task.train_batch(3)[1])
+        feed.close()
 
 
 def test_threads_load_and_their_errors_arrive(tiny_task: Task) -> None:

@@ -16,7 +16,7 @@ from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore
 from hwtickets.training.ema import EMA
 from hwtickets.training.loop import Hook, TrainingLoop, every_share
 from hwtickets.training.optimizer import build_optimizer, optimizer_tensors
-from hwtickets.training.schedules import Cosine
+from hwtickets.training.schedules import Cosine, OneCycle
 
 STEPS = 6
 
@@ -82,6 +82,30 @@ def test_a_killed_and_restored_run_ends_bit_for_bit_like_an_undisturbed_one(
     assert set(expected) == set(actual)
     assert [name for name in expected if not torch.equal(expected[name], actual[name])] == []
     assert restored.loss == undisturbed.loss
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_one_cycle_moves_the_momentum_against_the_rate(tiny_task: Task, name: str) -> None:
+    model = _supernet(0)
+    optimizer = build_optimizer(model, 0.0, name)
+    seen: list[tuple[float, float]] = []
+
+    class Seen(Hook):
+        name = "seen"
+
+        def after_step(self, loop: TrainingLoop) -> None:
+            (momentum,) = {
+                group["betas"][0] if "betas" in group else group["momentum"]
+                for group in loop.optimizer.param_groups
+            }
+            seen.append((loop.rate, momentum))
+
+    rate = OneCycle(0.01, 10)
+    TrainingLoop(model, tiny_task, optimizer, rate, [Seen()], 10).run()
+    momenta = [momentum for _, momentum in seen]
+    assert momenta == [rate.momentum(step) for step in range(10)]
+    assert momenta[0] == pytest.approx(0.95) and momenta[2] == pytest.approx(0.85)
+    assert max(seen)[1] == min(momenta)
 
 
 class _Recorder(Hook):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import runpy
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 import hwtickets as hw
+from hwtickets.search.points import load_point, points_in
 from hwtickets.space.space import space_of
 from hwtickets.sparsity.ticket import Architecture, Ticket
 from hwtickets.supernets import build_supernet
@@ -82,23 +84,33 @@ def _alone(name: str, folder: Path) -> dict[str, Any]:
 SEARCH, TAUGHT, IN_PARTS = "two_in_one", "taught", 'taught:{"accumulate": 2}'
 REFUSED, RECUT = 'taught:{"refused_at": 2}', 'taught:{"recut_at": 3}'
 OWN = 'two_in_one:{"own": true, "learning_rate": 0.02}'
+UNEVEN, UNEVEN_IN_PARTS = "uneven", 'uneven:{"accumulate": 2}'
 FP16, UNSYNCED = 'taught:{"precision": "fp16"}', 'taught:{"sync_batchnorm": false}'
+
+
+BOTH = (REFUSED, RECUT, SEARCH, OWN, TAUGHT, IN_PARTS)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
+    """Results of this process by scenario."""
+    return functools.cache(lambda name: _alone(name, tmp_path_factory.mktemp("alone")))
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, Any], _Ended, _Ended]]:
     folder = tmp_path_factory.mktemp("together")
-    first, second = _run_two(folder, REFUSED, RECUT, SEARCH, OWN, TAUGHT, IN_PARTS, FP16, UNSYNCED, "die")
+    first, second = _run_two(folder, *BOTH, UNEVEN, UNEVEN_IN_PARTS, FP16, UNSYNCED, "die")
     assert (folder / "results.json").exists(), (first, second)
     yield json.loads((folder / "results.json").read_text()), first, second
 
 
-@pytest.mark.parametrize("name", [REFUSED, RECUT, SEARCH, OWN, TAUGHT, IN_PARTS])
+@pytest.mark.parametrize("name", BOTH)
 def test_two_processes_learn_what_one_learns(
-    together: tuple[dict[str, Any], _Ended, _Ended], tmp_path: Path, name: str
+    together: tuple[dict[str, Any], _Ended, _Ended], alone: Callable[[str], dict[str, Any]], name: str
 ) -> None:
     results, _, _ = together
-    expected, actual = _alone(name, tmp_path), results[name]
+    expected, actual = alone(name), results[name]
     assert len(actual["losses"]) == {REFUSED: 2, SEARCH: 16, OWN: 16}.get(name, 6)
     assert actual["losses"] == pytest.approx(expected["losses"], rel=1e-5)
     assert actual.get("widths") == expected.get("widths")
@@ -106,6 +118,48 @@ def test_two_processes_learn_what_one_learns(
         torch.testing.assert_close(
             torch.tensor(actual["weights"][key]), torch.tensor(values), rtol=1e-3, atol=1e-4
         )
+
+
+@pytest.mark.parametrize("name", [SEARCH, OWN])
+def test_two_processes_end_with_the_draw_points_and_the_ticket_of_one(
+    together: tuple[dict[str, Any], _Ended, _Ended], alone: Callable[[str], dict[str, Any]], name: str
+) -> None:
+    one, several = Path(alone(name)["folder"]), Path(together[0][name]["folder"])
+    paths = points_in(one)
+    assert [path.name for path in paths] == [path.name for path in points_in(several)] != []
+    for path in paths:
+        expected, actual = load_point(path), load_point(several / path.name)
+        _assert_close(actual.weights, expected.weights)
+        for exact in ("masks", "origins"):
+            torch.testing.assert_close(getattr(actual, exact), getattr(expected, exact), rtol=0, atol=0)
+        assert (actual.step, actual.widths, actual.costs) == (expected.step, expected.widths, expected.costs)
+    assert expected.masks and sum(int((~mask).sum()) for mask in expected.masks.values())
+    ours, theirs = Ticket.load(one / "ticket"), Ticket.load(several / "ticket")
+    assert ours.architecture == theirs.architecture
+    _assert_close(theirs.weights, ours.weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "several"), [(UNEVEN, True), (UNEVEN_IN_PARTS, True), (UNEVEN_IN_PARTS, False)]
+)
+def test_parts_with_few_labelled_pixels_count_as_little_as_in_the_whole_batch(
+    together: tuple[dict[str, Any], _Ended, _Ended],
+    alone: Callable[[str], dict[str, Any]],
+    name: str,
+    several: bool,
+) -> None:
+    whole, parted = alone(UNEVEN), together[0][name] if several else alone(name)
+    assert parted["losses"] == pytest.approx(whole["losses"], rel=1e-5)
+    for key, values in whole["weights"].items():
+        torch.testing.assert_close(torch.tensor(parted["weights"][key]), torch.tensor(values), msg=key)
+
+
+def _assert_close(actual: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    """Within 1e-5 of the size of each tensor's largest entry, or of one."""
+    assert set(actual) == set(expected)
+    for name, tensor in expected.items():
+        largest = max(1.0, float(tensor.abs().max())) if tensor.numel() else 1.0
+        torch.testing.assert_close(actual[name], tensor, rtol=0, atol=1e-5 * largest, msg=name)
 
 
 def test_a_users_script_runs_in_every_process_and_one_of_them_leads(tmp_path: Path) -> None:

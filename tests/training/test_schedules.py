@@ -34,13 +34,12 @@ def test_the_paper_s_rate_for_images_drops_by_three_percent_each_2_4_epochs() ->
 
 def test_one_cycle_is_torch_s_own() -> None:
     weight = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([weight], lr=0.1)
-    theirs = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=0.04, total_steps=20, div_factor=25, cycle_momentum=False
-    )
+    optimizer = torch.optim.Adam([weight], lr=0.1)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.04, total_steps=20, div_factor=25)
     ours = OneCycle(peak=0.04, steps=25, first_step=5)
     for step in range(5, 25):
         assert ours(step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9), step
+        assert ours.momentum(step) == pytest.approx(optimizer.param_groups[0]["betas"][0], rel=1e-9), step
         optimizer.step()
         if step < 24:
             theirs.step()

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from hwtickets.tasks.evaluation import batch_size_for, evaluating
 from hwtickets.tasks.keypoints.affine import crop_matrices, inverse, mapped
 from hwtickets.tasks.keypoints.crops import crops_of
-from hwtickets.tasks.keypoints.heatmaps import Decoding, read_heatmaps
+from hwtickets.tasks.keypoints.heatmaps import read_heatmaps
 from hwtickets.tasks.keypoints.oks import Poses, without_doubles
 from hwtickets.tasks.keypoints.persons import PersonSplit
 from hwtickets.tasks.keypoints.skeleton import Skeleton
+from hwtickets.tasks.settings import Decoding
 
 SURE_JOINT = 0.2
 """Joints with lower peaks say nothing of how sure a pose is (HRNet's public settings)."""

@@ -6,14 +6,14 @@ heatmaps exactly and no shift by a cell is needed when both are averaged.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Decoding = Literal["shifted", "soft"]
+from hwtickets.tasks.settings import Decoding
 
 STRIDE = 4
 """Side of a cell in input pixels."""

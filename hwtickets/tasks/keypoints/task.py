@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,19 +16,12 @@ from hwtickets.tasks.keypoints.affine import BOX_PADDING, Floats, crop_matrices
 from hwtickets.tasks.keypoints.crops import MEAN, STD, crops_of, moved_joints, random_matrices
 from hwtickets.tasks.keypoints.datasets import load_persons
 from hwtickets.tasks.keypoints.finding import PoseFinder
-from hwtickets.tasks.keypoints.heatmaps import (
-    STRIDE,
-    Decoding,
-    draw_heatmaps,
-    peaks,
-    read_heatmaps,
-    sigma_for,
-)
+from hwtickets.tasks.keypoints.heatmaps import STRIDE, draw_heatmaps, peaks, read_heatmaps, sigma_for
 from hwtickets.tasks.keypoints.oks import OksScores, evaluate, evaluation_tools
 from hwtickets.tasks.keypoints.persons import PersonData, Persons, PersonSplit
 from hwtickets.tasks.order import BatchOrder
 from hwtickets.tasks.parts import part_rows
-from hwtickets.tasks.settings import TaskSettings
+from hwtickets.tasks.settings import Decoding, TaskSettings
 from hwtickets.tasks.task import SplitName
 
 SMALLEST_SIDE = 32
@@ -59,6 +52,9 @@ class Keypoints:
     metric_unit: ClassVar = "%"
     higher_is_better: ClassVar = True
     head: ClassVar = "dense"
+    # Heatmaps are nearly empty: what begins large, or has one rate for all weights, unlearns that first.
+    suited: ClassVar[Mapping[str, Any]] = {"optimizer": "adamw", "learning_rate": 5e-3, "schedule": "cosine"}
+    head_init: ClassVar = "small"
 
     def __init__(
         self,
@@ -86,7 +82,15 @@ class Keypoints:
     def build(cls, settings: TaskSettings) -> Keypoints:
         """Keypoints of a data set by name; errors as in `tasks.build_task`. Labels are not smoothed."""
         data = load_persons(settings.data, settings.resolution, settings.seed)
-        return cls(data, settings.batch_size, settings.resolution, settings.seed)
+        return cls(
+            data,
+            settings.batch_size,
+            settings.resolution,
+            settings.seed,
+            settings.sigma,
+            settings.decoding,
+            settings.flip_test,
+        )
 
     def train_batch(self, step: int) -> tuple[Tensor, Tensor]:
         """One batch of crops scaled, turned and mirrored at random; a pure function of the seed and the step.
@@ -155,6 +159,11 @@ class Keypoints:
     def score(self, model: nn.Module, split: SplitName) -> float:
         """Average precision in percent; every module is put back into the mode it was in."""
         return self.results(model, split).ap
+
+    def details(self, model: nn.Module, split: SplitName) -> dict[str, float]:
+        """Average precision over all similarities and at 0.5 and 0.75, and average recall, in percent."""
+        found = self.results(model, split)
+        return {"OKS AP": found.ap, "AP50": found.ap50, "AP75": found.ap75, "AR": found.ar}
 
     def results(self, model: nn.Module, split: SplitName) -> OksScores:
         """COCO's figures on one split.

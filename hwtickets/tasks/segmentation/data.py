@@ -13,11 +13,11 @@ from torch import Tensor
 
 from hwtickets.errors import UsageError
 from hwtickets.tasks.dataset import SMALLEST_STD
-from hwtickets.tasks.images import count_channels
+from hwtickets.tasks.images import count_channels, in_threads
 from hwtickets.tasks.segmentation import ade20k, camvid, cityscapes, mask_folder
 from hwtickets.tasks.segmentation.label_maps import IGNORED
 from hwtickets.tasks.segmentation.scene_files import SceneFiles
-from hwtickets.tasks.segmentation.scenes import FileScenes, Pair, Scene, Scenes, in_threads, sizes_of
+from hwtickets.tasks.segmentation.scenes import FileScenes, Pair, Scene, Scenes, sizes_of
 from hwtickets.tasks.specification import data_folder
 
 LAYOUTS: dict[str, Callable[[Path, int], SceneFiles]] = {

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 from PIL import Image
 
 from hwtickets.errors import HwticketsError
-from hwtickets.tasks.images import open_image, opened
+from hwtickets.tasks.images import in_threads, open_image, opened
 from hwtickets.tasks.segmentation.label_maps import LabelIds
-
-_Given = TypeVar("_Given")
-_Made = TypeVar("_Made")
 
 
 class Scene(NamedTuple):
@@ -85,12 +80,6 @@ def sizes_of(pairs: Iterable[Pair]) -> list[tuple[int, int]]:
         HwticketsError: A file is not an image, or a label map is not as large as its image.
     """
     return in_threads(_size, pairs)
-
-
-def in_threads(make: Callable[[_Given], _Made], given: Iterable[_Given]) -> list[_Made]:
-    """`make` of everything that is given, in order, on all cores; the first error is raised here."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(make, given))
 
 
 def _size(pair: Pair) -> tuple[int, int]:

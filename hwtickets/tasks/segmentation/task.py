@@ -114,6 +114,14 @@ class Segmentation:
         # A batch may lie wholly in what is not labelled: its loss is 0, not 0 / 0.
         return total / (labels != IGNORED).sum().clamp(min=1)
 
+    def loss_weight(self, targets: Tensor) -> float:
+        """Labelled pixels of a part; see `WeighedLessons`."""
+        return float((targets != IGNORED).sum())
+
+    def weighed_loss(self, outputs: Tensor, targets: Tensor, factor: float) -> Tensor:
+        """The loss of a part; see `WeighedLessons`."""
+        return factor * self.loss(outputs, targets)
+
     def imitation_loss(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
         """Divergence of the softened class probabilities over all places; see `softened_divergence`."""
         return softened_divergence(outputs, taught, temperature)
@@ -121,6 +129,11 @@ class Segmentation:
     def score(self, model: nn.Module, split: SplitName) -> float:
         """The mIoU in percent over the whole split; every module is put back into the mode it was in."""
         return self.scores(model, split).miou
+
+    def details(self, model: nn.Module, split: SplitName) -> dict[str, float]:
+        """The mIoU, and the accuracies as the mean over classes and over pixels, in percent."""
+        found = self.scores(model, split)
+        return {"mIoU": found.miou, "mAcc": found.macc, "aAcc": found.aacc}
 
     @torch.no_grad()
     def scores(self, model: nn.Module, split: SplitName) -> SegmentationScores:

@@ -19,6 +19,7 @@ from hwtickets.tasks.keypoints.affine import crop_matrices, mapped
 from hwtickets.tasks.keypoints.datasets import load_persons
 from hwtickets.tasks.keypoints.heatmaps import STRIDE, draw_heatmaps
 from hwtickets.tasks.parts import load_part
+from tests.tasks.keypoints.oracle import Oracle
 
 MakeTask = Callable[..., Keypoints]
 
@@ -31,23 +32,6 @@ def make_task() -> MakeTask:
         return Keypoints(data, **{"batch_size": 8, **options})  # type: ignore[arg-type]
 
     return make
-
-
-class Oracle(nn.Module):
-    """Answers with the heatmaps of given joints, whatever it is shown."""
-
-    def __init__(self, joints: Tensor, sigma: float = 2.0) -> None:
-        super().__init__()
-        self.joints, self.sigma = joints, sigma
-        self.batch_norm = nn.BatchNorm2d(1)
-        self.seen = 0
-        self.modes: set[bool] = set()
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.modes.add(self.training)
-        joints = self.joints[self.seen : self.seen + len(x)]
-        self.seen += len(x)
-        return draw_heatmaps(joints, (x.shape[2] // STRIDE, x.shape[3] // STRIDE), self.sigma)
 
 
 class Small(nn.Module):
@@ -89,6 +73,29 @@ def test_is_built_by_name_and_describes_itself() -> None:
     assert task.num_outputs == len(task.classes) == 13
     assert task.steps_per_epoch == 24 // 5
     assert (task.head, task.metric, task.metric_unit) == ("dense", "OKS AP", "%")
+
+
+def test_how_heatmaps_are_made_and_read_is_a_matter_of_configuration() -> None:
+    keys = {"task": "keypoints", "data": "figures:24", "resolution": "64x48", "batch_size": 8}
+
+    def build(**more: object) -> Keypoints:
+        config = load_config(None, {**keys, "budgets": {"macs": "50%"}, **more})
+        task = build_task(config.task, config.task_settings())
+        assert isinstance(task, Keypoints)
+        return task
+
+    usual, other = build(), build(decoding="soft", flip_test=False, sigma=2.5)
+    assert (usual.finder.decoding, usual.finder.flip_test, usual.sigma) == ("shifted", True, None)
+    targets = usual.train_batch(0)[1]
+    assert other.loss(draw_heatmaps(targets, (16, 12), 2.5), targets) < 1e-9
+    assert usual.loss(draw_heatmaps(targets, (16, 12), 2.5), targets) > 1e-4
+    joints = all_batches(usual)[1]
+    found = other.finder.poses(oracle := Oracle(joints), other.data.validation).joints
+    assert oracle.seen == len(joints), "each crop was shown once"
+    errors = np.abs(found - usual.data.validation.persons.joints[..., :2])
+    assert errors.mean() < 0.1 * STRIDE
+    with pytest.raises(UsageError, match="'decoding' is not right"):
+        build(decoding="hard")
 
 
 def test_shipped_configuration_builds_a_network_for_its_task() -> None:

@@ -12,6 +12,7 @@ from hwtickets.errors import UsageError
 from hwtickets.tasks import TaskSettings, build_task
 from hwtickets.tasks.segmentation import Segmentation
 from hwtickets.tasks.segmentation.data import load_scenes
+from hwtickets.tasks.task import score_on_test
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +176,16 @@ def test_score_is_taken_over_the_whole_split(task: Segmentation) -> None:
     assert task.scores(Oracle(answers * 0), "test").class_iou[1:] == [0, 0]
     share = (labels == 0).sum() / (labels != 255).sum()
     assert task.scores(Oracle(answers * 0), "test").aacc == pytest.approx(100 * share.item())
+
+
+def test_all_figures_come_of_one_evaluation(task: Segmentation) -> None:
+    answers = torch.cat([labels for _, labels in task.test_batches()]).long() % 3
+    whole = task.scores(Oracle(answers * 0), "test")
+    score, figures = score_on_test(task, oracle := Oracle(answers * 0))
+    assert figures == {"mIoU": whole.miou, "mAcc": whole.macc, "aAcc": whole.aacc}
+    assert score == whole.miou == task.score(Oracle(answers * 0), "test")
+    assert len({round(figure, 6) for figure in figures.values()}) == 3
+    assert oracle.seen == len(answers)
 
 
 def test_score_evaluates_and_puts_every_mode_back(task: Segmentation) -> None:
