@@ -16,6 +16,7 @@ from hwtickets.devices import Check, DeviceProfile, get_device, list_devices
 from hwtickets.devices import check_device as check_profile
 from hwtickets.devices.hardware import with_sensors
 from hwtickets.errors import BudgetError, UsageError
+from hwtickets.exporting import require_drop
 from hwtickets.main_job.later_draws import draw_from_run, reports_of
 from hwtickets.main_job.pipeline import run_search, stages_of
 from hwtickets.progress import Progress
@@ -30,7 +31,8 @@ from hwtickets.supernets import build_supernet
 from hwtickets.tables import LatencyTable, existing_table, importers, list_tables, save_table, table_folder
 from hwtickets.tables import build_table as measure_table
 from hwtickets.tables import check_table as compare_table
-from hwtickets.ticket_verbs import export, require_drop, retrain, transfer
+from hwtickets.tables.precisions import precision_of_space, precision_of_supernet
+from hwtickets.ticket_verbs import export, retrain, transfer
 
 __all__ = [
     "benchmark",
@@ -76,7 +78,7 @@ def build_table(
     classes: int,
     precision: str | None,
     output: Path | None,
-    resume: bool,
+    fresh: bool,
     seed: int,
     progress: Progress,
 ) -> LatencyTable:
@@ -89,7 +91,7 @@ def build_table(
         classes: Outputs.
         precision: One of the device's; its own if None.
         output: Where to write; by default where searches look for it, for each of the devices.
-        resume: Go on with an unfinished build.
+        fresh: Begin anew even where an unfinished build could go on.
         seed: Chooses the networks that are measured.
         progress: Where to report.
     """
@@ -98,7 +100,7 @@ def build_table(
     space = _space(supernet, input_shape, classes)
     folder = output or table_folder(profile, space, precision)
     table = measure_table(
-        space, profile, folder, progress, seed, resume=resume, precision=precision, others=others
+        space, profile, folder, progress, seed, fresh=fresh, precision=precision, others=others
     )
     for other in [] if output else others:
         named = {**table.fingerprint, "device": other.name}
@@ -119,12 +121,14 @@ def check_table(
 ) -> dict[str, Any]:
     """Measures random networks and compares them with the table's predictions; keys as in `TableCheck`.
 
+    Without a precision it is the device's own, unless the only table is of another one.
+
     Raises:
         HwticketsError: There is no table, or only one of another state of the device.
     """
     profile = get_device(device)
-    precision = precision or profile.precisions[0]
     space = _space(supernet, input_shape, classes)
+    precision = precision or precision_of_space(profile, space, progress)
     table = existing_table(space, profile, precision, allow_other_fingerprint)
     return dataclasses.asdict(compare_table(table, space, profile, samples, progress=progress))
 
@@ -251,7 +255,8 @@ def draw(
             recipe of the run takes.
         progress: Where to report.
         device: Another device than the run's.
-        precision: Of the deployed network; by default the run's, on another device that device's own.
+        precision: Of the deployed network; by default the run's, on another device that device's own, or
+            that of its only table.
             "mixed": every part in the one that is drawn for it, with its widths.
         table: Folder of the latency table; by default the run's, on another device the one of that device.
         allow_other_fingerprint: Use a table also where the device is not as it was measured.
@@ -268,7 +273,9 @@ def draw(
     folder = RunFolder.open(run)
     asked: dict[str, Any] = {"budgets": dict(budgets), "allow_other_fingerprint": allow_other_fingerprint}
     if device is not None and get_device(device).name != folder.config.get("device"):
-        asked |= {"device": device, "precision": get_device(device).precisions[0], "table": None}
+        supernet = folder.config["supernet"]["name"]
+        precision = precision or precision_of_supernet(get_device(device), supernet, progress)
+        asked |= {"device": device, "table": None}
     asked |= {"precision": precision} if precision else {}
     asked |= {"table": str(table)} if table else {}
     asked |= {} if max_drop is None else {"max_drop": max_drop}

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hwtickets import files
+from hwtickets.cli.printing import plain
 from hwtickets.deploy.benchmarking import Plan, take_measurements
 from hwtickets.deploy.bundle import Bundle, read_bundle
 from hwtickets.deploy.check import score_of_pytorch, verify_bundle, why_it_differs
-from hwtickets.deploy.engine import require_engine_fits
+from hwtickets.deploy.engine import use_engine
 from hwtickets.deploy.precision import Fp32
 from hwtickets.deploy.references import on_validation_images, ticket_of
 from hwtickets.devices import DeviceProfile, get_device, open_bench
@@ -35,29 +36,27 @@ def verify(
         of the deployed network, `score_of_pytorch`.
 
     Raises:
-        NumericsError: The outputs differ by more than the precision explains; names the operator that is the
-            first to differ.
+        NumericsError: The outputs differ by more than the precision explains, which `verify.json` says too;
+            names the operator that is the first to differ.
     """
     opened, profile = read_bundle(bundle), get_device(device)
     if ticket is not None:
         loaded = ticket_of(opened, ticket)
         opened = on_validation_images(opened, loaded, task_of(loaded), images)
     with open_bench(profile, _precision(opened, profile)) as bench:
-        require_engine_fits(opened.folder, bench)
+        use_engine(opened.folder, bench)
         numerics, score = verify_bundle(opened, bench, images)
+        result = {
+            **_place(opened, profile, bench.fingerprint),
+            **numerics.as_dict(),
+            "score_on_samples": score,
+            "score_of_pytorch": score_of_pytorch(opened, images),
+        }
+        if output_dir is not None:
+            record = {**_identity(opened), "passed": numerics.ok, **plain(result)}
+            files.write_json(output_dir / "verify.json", record)
         cause = "" if numerics.ok else why_it_differs(opened, bench, numerics, ticket)
-        precision = _shown_precision(opened, bench.fingerprint)
-    result = {
-        "device": profile.name,
-        "runtime": profile.runtime,
-        "precision": precision,
-        **numerics.as_dict(),
-        "score_on_samples": score,
-        "score_of_pytorch": score_of_pytorch(opened, images),
-    }
     numerics.require_ok(opened.model_path, cause)
-    if output_dir is not None:
-        files.write_json(output_dir / "verify.json", result)
     return result
 
 
@@ -88,13 +87,11 @@ def benchmark(
     opened, profile = read_bundle(bundle), get_device(device)
     plan = Plan(opened, profile, runs, read_bundle(dense) if dense else None, batches, builds)
     with open_bench(profile, _precision(opened, profile)) as bench:
-        require_engine_fits(opened.folder, bench)
+        use_engine(opened.folder, bench)
         found = take_measurements(plan, bench)
         fingerprint = dict(bench.fingerprint)
     result: dict[str, Any] = {
-        "device": profile.name,
-        "runtime": profile.runtime,
-        "precision": _shown_precision(opened, fingerprint),
+        **_place(opened, profile, fingerprint),
         "size_bytes": opened.model_path.stat().st_size,
         **found.summary,
     }
@@ -103,7 +100,7 @@ def benchmark(
     record = {
         "schema": 1,
         "name": f"{bundle.resolve().parent.name}/{bundle.resolve().name}",
-        "ticket": opened.facts["ticket"],
+        **_identity(opened),
         "fingerprint": fingerprint,
         **result,
         "samples_ms": found.samples_ms,
@@ -112,10 +109,16 @@ def benchmark(
     return {**result, "layers_html": write_benchmark(output_dir, record)}
 
 
-def _shown_precision(bundle: Bundle, fingerprint: Mapping[str, str]) -> str:
-    """The graph's own precision, or what the device builds from a graph in fp32."""
+def _identity(bundle: Bundle) -> dict[str, str]:
+    """Which network figures are of: with `_place`, what the report holds together."""
+    return {key: bundle.facts[key] for key in ("ticket", "onnx_sha256")}
+
+
+def _place(bundle: Bundle, device: DeviceProfile, fingerprint: Mapping[str, str]) -> dict[str, str]:
+    """Where a network runs; its precision is the graph's, or what the device builds from a graph in fp32."""
     own: str = bundle.facts["precision"]
-    return fingerprint["precision"] if own == Fp32.name else own
+    precision = fingerprint["precision"] if own == Fp32.name else own
+    return {"device": device.name, "runtime": device.runtime, "precision": precision}
 
 
 def _precision(bundle: Bundle, device: DeviceProfile) -> str:

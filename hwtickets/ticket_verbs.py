@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hwtickets.budgets import parse_budget
-from hwtickets.deploy.bundle import write_bundle
-from hwtickets.deploy.drawn import AsDrawn
-from hwtickets.deploy.engine import RUNTIMES as ENGINE_RUNTIMES
-from hwtickets.deploy.engine import build_engine
-from hwtickets.deploy.evidence import Evidence
-from hwtickets.deploy.mixed import Mixed
 from hwtickets.deploy.onnx_export import GraphOptions
-from hwtickets.deploy.packed import pack_bundle
-from hwtickets.deploy.precision import Fp32, Half, Int8, Precision
-from hwtickets.deploy.quantization import recipe_for
-from hwtickets.devices import get_device, open_bench
-from hwtickets.errors import UsageError, unknown
+from hwtickets.devices import get_device
+from hwtickets.exporting import Export, export_ticket
 from hwtickets.progress import Progress
-from hwtickets.recipes.retrain import Retraining, retrain_ticket, task_of
+from hwtickets.recipes.retrain import Retraining, retrain_ticket
 from hwtickets.recipes.transfer import Transfer, transfer_ticket
-from hwtickets.runtimes.tensorrt_record import EngineSettings
-from hwtickets.sparsity.ticket import Ticket, precisions_of
-
-FORMATS = ("onnx", "tensorrt")
+from hwtickets.sparsity.ticket import precisions_of
 
 
 def retrain(
@@ -73,6 +57,7 @@ def transfer(
     resolution: str | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
+    **training: Any,
 ) -> dict[str, Any]:
     """Takes a ticket to another task: widths, masks and weights of the trunk stay, the head is new.
 
@@ -89,6 +74,9 @@ def transfer(
         resolution: Of the images, as in a configuration; None for the data's own.
         batch_size: Images a step; None for that of the ticket's search.
         seed: Of everything random; None for the ticket's.
+        training: Keys of a configuration that say how it is trained: `optimizer`, `learning_rate`,
+            `schedule`, `milestones`, `weight_decay`, `label_smoothing`. For those that are None or not given,
+            what another task suggests for itself, else those of the ticket's search.
 
     Returns:
         `path` and hash (`ticket`) of the new ticket, its `validation` score, `steps`, `sparsity`, and the
@@ -104,7 +92,7 @@ def transfer(
         freeze=freeze,
         epochs=epochs,
         folder=output_dir or ticket.with_name(f"{ticket.name}-{task}"),
-        more={"resolution": resolution, "batch_size": batch_size, "seed": seed},
+        more={"resolution": resolution, "batch_size": batch_size, "seed": seed, **training},
     )
     return transfer_ticket(asked, progress)
 
@@ -134,8 +122,8 @@ def export(
             keeps a latency measured on the device; of a ticket whose precisions were drawn, without a
             latency, these. None for "mixed" of such a ticket, else "fp32".
         device: Whose runtime the bundle is for.
-        max_drop: How much the score may fall by int8, in the metric's unit; operators that cost more stay in
-            fp32.
+        max_drop: How much the score may fall by fp16, bf16, int8 or a mix, in the metric's unit; operators
+            that cost more stay in fp32, but in bf16.
         latency: Budget of "mixed", e.g. "2ms", or a share of the ticket's own latency in fp32, e.g. "70%".
         opset: 18 or 17; None for what the precision needs.
         dynamic_batch: Whether any number of images can be given at once.
@@ -143,61 +131,14 @@ def export(
         compress: Whether the ONNX file is packed: zeros cost a bit each, and the target unpacks it.
 
     Raises:
-        NumericsError: int8 loses more than that.
+        NumericsError: The precision loses more than that.
         BudgetError: No mix of precisions keeps the latency.
         DeviceError: The device's runtime lacks operators in this precision, or cannot be measured.
     """
-    if format not in FORMATS:
-        raise unknown("format", format, FORMATS)
-    require_drop(max_drop)
-    drawn = precisions_of(ticket) if precision in (None, "mixed") and latency is None else {}
-    precision = precision or ("mixed" if drawn else "fp32")
-    if (latency is not None) != (precision == "mixed") and not drawn:
-        raise UsageError("--precision mixed and --latency go together, e.g. --precision mixed --latency 70%")
-    if dla and format != "tensorrt":
-        raise UsageError("--dla is for engines; add --format tensorrt")
-    budget = parse_budget("latency", latency or "100%")
     profile = get_device(device)
-    # On a device that has no engines of its own, TensorRT-RTX builds here, ahead of time.
-    ahead = format == "tensorrt" and profile.runtime not in ENGINE_RUNTIMES
-    runtime = "tensorrt" if ahead else profile.runtime
+    if precision is None:
+        precision = "mixed" if latency is None and precisions_of(ticket) else "fp32"
+    graph = GraphOptions(opset, dynamic_batch)
+    asked = Export(format, precision, profile, max_drop, latency, graph, dla, compress)
     folder = output_dir or ticket.with_name("bundle" if precision == "fp32" else f"bundle-{precision}")
-    with contextlib.ExitStack() as opened:
-
-        def mixed() -> Precision:
-            built_at = "int8" if "int8" in profile.precisions else profile.precisions[0]
-            bench = opened.enter_context(open_bench(profile, built_at))
-            loaded = Ticket.load(ticket)
-            blocks = loaded.architecture.forms
-            return Mixed(task_of(loaded), recipe, max_drop, budget, bench, blocks, progress)
-
-        def as_drawn() -> Precision:
-            loaded = Ticket.load(ticket)
-            return AsDrawn(drawn, recipe, Evidence(task_of(loaded)), loaded.architecture.forms)
-
-        recipe = recipe_for(runtime)
-        converters: dict[str, Callable[[], Precision]] = {
-            "fp32": Fp32,
-            "fp16": lambda: Half("fp16", runtime),
-            "bf16": lambda: Half("bf16", runtime),
-            "int8": lambda: Int8(task_of(Ticket.load(ticket)), recipe, max_drop, progress),
-            "mixed": as_drawn if drawn else mixed,
-        }
-        if precision not in converters:
-            raise unknown("precision", precision, converters)
-        graph = GraphOptions(opset, dynamic_batch)
-
-        def finish(place: Path) -> None:
-            if format == "tensorrt":
-                settings = EngineSettings("int8" if precision == "mixed" else precision, dla=dla)
-                build_engine(place / "model.onnx", profile, place, settings)
-            if compress:
-                pack_bundle(place)
-
-        return write_bundle(ticket, folder, converters[precision](), graph, runtime, finish)
-
-
-def require_drop(max_drop: float) -> None:
-    """Raises a UsageError if this is nothing that a score may fall by."""
-    if not 0 <= max_drop < math.inf:
-        raise UsageError(f"the largest drop is a number of points from 0 on, e.g. 0.5; got {max_drop:g}")
+    return export_ticket(ticket, asked, folder, progress)

@@ -16,24 +16,22 @@ HWTICKETS_AGENT_ROOT (default /) is where /proc, /sys and /etc are looked for.
 
 import base64
 import contextlib
-import hashlib
 import json
 import os
 import signal
 import threading
 import time
 
-from hwt_build import build, tensorrt
 from hwt_cache import Cache
 from hwt_channel import Channel, packed, unpacked
 from hwt_clocks import CLOCK_FILES
 from hwt_cold import first_run
-from hwt_cuda import gpu
 from hwt_engine import Engine
 from hwt_facts import facts
-from hwt_files import read_bytes, sized, texts, write_bytes
+from hwt_files import read_bytes, texts
 from hwt_lock import HARD_EXIT_S, Lock
 from hwt_onnxruntime import OnnxRuntime
+from hwt_plans import built, replace
 from hwt_power import METERS, sampled
 from hwt_refused import Refused, first_line, system_failure
 from hwt_timing import time_interleaved
@@ -136,7 +134,7 @@ class Agent:
             runner = self._runner(request["model"], request["spec"])
             return {"seconds": round(time.monotonic() - begin_s, 3), "record": runner.record}
         self._held()
-        name, record = self._built(request["model"], request["spec"])
+        name, record = built(self._cache, request["model"], request["spec"], request.get("anew", False))
         return {"seconds": round(time.monotonic() - begin_s, 3), "record": record, "plan": name}
 
     def do_fetch(self, request):
@@ -147,6 +145,13 @@ class Agent:
             file.seek(request["offset"])
             data = file.read(FETCHED_BYTES)
         return {"data": base64.b64encode(data).decode("ascii"), "size": os.path.getsize(path)}
+
+    def do_adopt(self, request):
+        """Runs an engine that came with a bundle from now on, and not the one that was built here."""
+        self._held()
+        self._kept = None
+        replace(self._cache, request["plan"], request["sha256"])
+        return {}
 
     def do_time(self, request):
         """Times models side by side; answers every sample."""
@@ -218,29 +223,9 @@ class Agent:
         if runtime == "onnxruntime":
             return OnnxRuntime(self._cache.get(model), spec, profile)
         if runtime == "tensorrt":
-            name, record = self._built(model, spec)
+            name, record = built(self._cache, model, spec)
             return Engine(read_bytes(self._cache.plan(name)), record)
         raise Refused("runtime", f"the agent does not know the runtime {runtime}")
-
-    def _built(self, model, spec):
-        """The name of a model's engine and its record, built if it is not there.
-
-        The name stands for everything that an engine depends on: the model, what is asked of the builder,
-        TensorRT's version and the GPU.
-        """
-        trt = tensorrt()
-        key = [model, spec, trt.__name__, trt.__version__, gpu()]
-        name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        plan = self._cache.plan(name)
-        beside = plan + ".json"
-        if os.path.exists(plan) and os.path.exists(beside):
-            return name, json.loads(read_bytes(beside).decode("utf-8"))
-        data, record = build(read_bytes(self._cache.get(model)), spec, self._cache.path("timing.cache"))
-        self._cache.make_room(len(data))
-        write_bytes(plan, data)
-        record.update(sized(plan), layers=Engine(data, {}).layers() if record["gpu"] else None)
-        write_bytes(beside, json.dumps(record).encode("utf-8"))
-        return name, record
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import os
 import re
 import sys
 import time
@@ -10,6 +9,7 @@ import warnings
 
 from hwt_cuda import gpu
 from hwt_refused import Refused, first_line
+from hwt_write import write_bytes
 
 #: The same interface under two names; TensorRT-RTX also builds where there is no GPU.
 MODULES = ("tensorrt", "tensorrt_rtx")
@@ -17,10 +17,15 @@ _MEGABYTE = 1 << 20
 _MOST_NOTES = 60
 #: Smallest, usual and largest batch of a network that leaves it open.
 _BATCHES = (1, 8, 32)
+#: How engines are built besides what is asked for; another number for every other way that is taken below.
+BUILD = {"schema": 2, "batches": _BATCHES, "profiling": "DETAILED"}
 #: What a network that is not strongly typed is allowed besides fp32, by the precision of its graph.
-ALLOWED = {"fp16": ["FP16"], "bf16": ["BF16"], "int8": ["INT8", "FP16"]}
+_QUANTIZED = ["INT8", "FP16"]
+ALLOWED = {"fp16": ["FP16"], "bf16": ["BF16"], "int8": _QUANTIZED, "mixed": _QUANTIZED}
 #: Compute capabilities that TensorRT-RTX has names for but cannot build all networks for.
 _LEFT_OUT = ("NONE", "CURRENT", "SM75")
+#: Lines that say which layers the accelerator runs, and which the GPU.
+_PLACED = re.compile(r"\[(Dla|Gpu)Layer\]")
 
 
 def tensorrt():
@@ -42,7 +47,8 @@ def build(model, settings, timing_cache):
     """A serialized engine, and what is to be said of it.
 
     `model` is a serialized ONNX model; `settings` has "precision", and may have "sparse", "dla" and
-    "workspace_mb"; `timing_cache` is the path of the builder's memory of kernels' times.
+    "workspace_mb"; `timing_cache` is the path of the builder's memory of kernels' times, None to begin and
+    forget one.
     """
     begin_s = time.monotonic()
     trt, here = tensorrt(), gpu()
@@ -56,21 +62,21 @@ def build(model, settings, timing_cache):
         "version": trt.__version__,
         "gpu": here,
         "strongly_typed": strongly,
-        "flags": flags(trt, config, settings, strongly),
+        "flags": flags(trt, config, {**settings, "precision": of_graph(trt, network, settings)}, strongly),
         "workspace_mb": workspace(trt, config, settings),
         "targets": [] if here else targets(trt, config),
-        "dla": dla(trt, builder, config, network, settings),
         "batches": batches(builder, config, network, settings.get("dla", False)),
         "network_layers": network.num_layers,
     }
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    dla(trt, builder, config, settings)
+    config.profiling_verbosity = getattr(trt.ProfilingVerbosity, BUILD["profiling"])
     with cached_timings(config, timing_cache) as used:
         plan = builder.build_serialized_network(network, config)
     if plan is None:
         reason = log.errors[-1] if log.errors else "it gives no reason"
         raise Refused("model", f"{named(trt)} cannot build the model: {reason}")
-    seconds = round(time.monotonic() - begin_s, 3)
-    return bytes(plan), {**record, "timing_cache": used[0], "seconds": seconds, "log": log.notes}
+    said = {"timing_cache": used[0], "placed": log.placed, "log": log.notes}
+    return bytes(plan), {**record, **said, "seconds": round(time.monotonic() - begin_s, 3)}
 
 
 def named(trt):
@@ -84,11 +90,13 @@ def logger(trt):
     class Log(trt.ILogger):
         def __init__(self):
             trt.ILogger.__init__(self)
-            self.errors, self.notes = [], []
+            self.errors, self.notes, self.placed = [], [], []
 
         def log(self, severity, message):
             if severity in (trt.Logger.ERROR, trt.Logger.INTERNAL_ERROR):
                 self.errors.append(first_line(message))
+            elif _PLACED.match(message):
+                self.placed.append(message.strip())
             elif "(Sparsity)" in message or severity == trt.Logger.WARNING:
                 self.notes = [*self.notes, message.strip()][:_MOST_NOTES]
 
@@ -147,11 +155,19 @@ def readable(text):
     return quoted[1] if quoted else "it is not supported" if line in ("", "false") else line
 
 
+def of_graph(trt, network, settings):
+    """The precision that is asked for, or int8 where the graph quantizes, whatever the device computes in."""
+    kinds = [network.get_layer(index).type for index in range(network.num_layers)]
+    return "int8" if trt.LayerType.QUANTIZE in kinds else settings["precision"]
+
+
 def flags(trt, config, settings, strongly):
     """Sets the flags that are wanted and offered; their names."""
     wanted = ["SPARSE_WEIGHTS"] if settings.get("sparse", True) else []
     if not strongly:
         wanted += ALLOWED.get(settings["precision"], [])
+    if settings.get("dla"):
+        wanted.append("GPU_FALLBACK")
     found = [name for name in wanted if hasattr(trt.BuilderFlag, name)]
     for name in found:
         config.set_flag(getattr(trt.BuilderFlag, name))
@@ -179,20 +195,16 @@ def targets(trt, config):
     return [f"{name[2:-1]}.{name[-1]}" for name in names]
 
 
-def dla(trt, builder, config, network, settings):
-    """Puts layers on the deep-learning accelerator: how many, and which do not fit; None if not asked for."""
+def dla(trt, builder, config, settings):
+    """Puts layers on the deep-learning accelerator where asked; a flag lets the others use the GPU."""
     if not settings.get("dla"):
-        return None
+        return
     if getattr(builder, "num_DLA_cores", 0) <= 0:
         raise Refused("unavailable", f"{named(trt)} reports no DLA on this board", "build for the GPU")
-    if settings["precision"] not in ("fp16", "int8"):
+    if settings["precision"] not in ("fp16", "int8", "mixed"):
         raise Refused("unavailable", "DLA computes in fp16 and int8 only", "export with --precision fp16")
     config.default_device_type = trt.DeviceType.DLA
     config.DLA_core = 0
-    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
-    layers = [network.get_layer(index) for index in range(network.num_layers)]
-    fallback = [layer.name for layer in layers if not config.can_run_on_DLA(layer)]
-    return {"layers": len(layers) - len(fallback), "fallback": fallback}
 
 
 def batches(builder, config, network, dla=False):
@@ -221,8 +233,9 @@ def cached_timings(config, path):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", DeprecationWarning)
         known = b""
-        with contextlib.suppress(OSError), open(path, "rb") as file:
-            known = file.read()
+        if path is not None:
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                known = file.read()
         # What another version of TensorRT wrote, or a crash cut off, is begun anew.
         for data in [known, b""] if known else [b""]:
             cache = config.create_timing_cache(data)
@@ -233,7 +246,5 @@ def cached_timings(config, path):
         if said:
             used[0] = "none"
     yield used
-    if used[0] != "none":
-        with open(path + ".part", "wb") as file:
-            file.write(bytes(config.get_timing_cache().serialize()))
-        os.replace(path + ".part", path)
+    if used[0] != "none" and path is not None:
+        write_bytes(path, bytes(config.get_timing_cache().serialize()))

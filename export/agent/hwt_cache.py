@@ -52,6 +52,11 @@ class Cache:
             return size
         part = path + ".part"
         have = os.path.getsize(part) if os.path.exists(part) else 0
+        if 0 < size <= have:
+            # Of an agent that was killed after the last piece; what a power cut damaged is begun anew.
+            with contextlib.suppress(Refused):
+                return self._finish(part, path, sha256, size)
+            have = 0
         if offset is None or offset != have:
             self.make_room(size - have)
             return have

@@ -36,10 +36,15 @@ class Engine:
         self._memory, self._shapes = {}, None
         self._launch = None
 
-    def layers(self):
-        """What the engine's inspector says of its layers, as JSON text."""
+    def told(self):
+        """What it says of its layers, as JSON text, and of the memory that activations and kernels take."""
         inspector = self._engine.create_engine_inspector()
-        return inspector.get_engine_information(self._trt.LayerInformationFormat.JSON)
+        layers = inspector.get_engine_information(self._trt.LayerInformationFormat.JSON)
+        size = getattr(self._engine, "device_memory_size_v2", None)
+        return {
+            "layers": layers,
+            "memory_bytes": int(self._engine.device_memory_size if size is None else size),
+        }
 
     def feed(self, inputs):
         """Puts the inputs on the GPU; those of new shapes get new memory and a new CUDA graph."""

@@ -1,4 +1,4 @@
-"""Files of the board: the system's, which tests look for below another root, and the agent's own."""
+"""Files of the board: the system's, which tests look for below another root, and the agent's own, read."""
 
 import glob
 import hashlib
@@ -49,12 +49,3 @@ def sized(path):
     """Size and hash of a file."""
     data = read_bytes(path)
     return {"size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def write_bytes(path, data):
-    """Writes a file so that it is whole or not there."""
-    with open(path + ".part", "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".part", path)

@@ -38,9 +38,8 @@ class Lock:
             other = self._read(self._file) or {}
             own = other.get("token") == client["token"]
             if time.monotonic() - begin_s > (HARD_EXIT_S + 2 if own else LOCK_PATIENCE_S):
-                raise Refused(
-                    "locked", self._refusal(other), "wait for it, or end it: kill {}".format(other.get("pid"))
-                )
+                hint = "wait for it, or end it on the board: kill {}".format(other.get("pid"))
+                raise Refused("locked", self._refusal(other), hint)
             if own:
                 # The client's agent of before, which has not noticed that the connection is gone.
                 end_agent(other.get("pid"))

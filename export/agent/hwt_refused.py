@@ -2,6 +2,8 @@
 
 import errno
 
+from hwt_write import NO_ROOM
+
 
 class Refused(Exception):  # noqa: N818
     """A request that cannot be met: its kind, what is wrong and what to do."""
@@ -19,7 +21,7 @@ def first_line(error):
 def system_failure(error):
     """Code, text and hint for an error of the system."""
     reason = "{}: {}".format(error.strerror or first_line(error), error.filename or "")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in NO_ROOM:
         return ("space", "no space left ({})".format(reason.rstrip(": ")), "free some space on the board")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         hint = "make it writable for you, or name another folder there: HWTICKETS_AGENT_CACHE"

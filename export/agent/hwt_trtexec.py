@@ -12,8 +12,9 @@ import time
 
 from hwt_clocks import CLOCK_FILES, throttling
 from hwt_cuda import gpu
-from hwt_files import read_bytes, sized, texts, write_bytes
+from hwt_files import read_bytes, sized, texts
 from hwt_refused import Refused
+from hwt_write import write_bytes
 
 
 def find_trtexec():
@@ -33,9 +34,8 @@ def run_trtexec(cache, request):
         raise Refused("runtime", "trtexec was not found", "install TensorRT, or put it on the PATH")
     paths = {"{" + name + "}": cache.get(sha256) for name, sha256 in request["files"].items()}
     # Another version cannot read it, and its trtexec may end over that.
-    paths["{timing_cache}"] = cache.path(
-        "trtexec-{}.cache".format(re.sub(r"\W", "", request.get("version", "")))
-    )
+    timings = cache.path("trtexec-{}.cache".format(re.sub(r"\W", "", request.get("version", ""))))
+    paths["{timing_cache}"], known = timings, modified(timings)
     plan = cache.plan(request["plan"]) if "plan" in request else ""
     making = request.get("makes_plan", False)
     if making and os.path.exists(plan) and os.path.exists(plan + ".json"):
@@ -46,17 +46,25 @@ def run_trtexec(cache, request):
         answer = executed(program, request, paths, cache.folder)
         if making and answer["code"] == 0:
             answer.update(seconds=round(time.monotonic() - begin_s, 3), gpu=gpu(), **sized(plan + ".part"))
+            answer["timings_known"] = known is not None
             os.replace(plan + ".part", plan)
             write_bytes(plan + ".json", json.dumps(answer).encode("utf-8"))
     finally:
         # What a full disk cut off is of no use, and in the way.
         if making and os.path.exists(plan + ".part"):
             os.unlink(plan + ".part")
+            if modified(timings) != known:
+                os.unlink(timings)
     if making:
         return answer
     after = throttling()
     throttled = before != after or bool(after[0])
     return {**answer, "throttled": throttled, "clocks": [clocks, texts(CLOCK_FILES)]}
+
+
+def modified(path):
+    """When a file was written last, in ns; None where there is none."""
+    return os.stat(path).st_mtime_ns if os.path.exists(path) else None
 
 
 def executed(program, request, paths, folder):

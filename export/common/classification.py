@@ -31,7 +31,9 @@ def pixels_of(path, preprocessing):
     from PIL import Image, ImageOps
 
     height, width = size_of(preprocessing)
-    return ImageOps.fit(image, (width, height), Image.BILINEAR)
+    # The share of the shorter side that the network was scored on; bundles of before have none.
+    edge = (1 - preprocessing.get("crop_share", 1)) / 2
+    return ImageOps.fit(image, (width, height), Image.BILINEAR, bleed=edge)
 
 
 def softmax(outputs):

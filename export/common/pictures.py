@@ -1,8 +1,10 @@
 """Images in and out: files to pixels, pixels to the network's input."""
 
+import io
 from pathlib import Path
 
 import numpy as np
+from hwt_write import write_bytes
 
 
 def opened(path, channels):
@@ -45,3 +47,19 @@ def prepared(pixels, preprocessing):
     shaped = np.asarray(pixels).reshape(*size_of(preprocessing), preprocessing["channels"])
     values = (shaped.astype(np.float32) / 255 - mean) / std
     return np.ascontiguousarray(values.transpose(2, 0, 1)[np.newaxis])
+
+
+def write_array(path, values):
+    """Writes an array as .npy, whole or not at all."""
+    file = io.BytesIO()
+    np.save(file, values)
+    write_bytes(str(path), file.getvalue())
+
+
+def write_picture(path, pixels):
+    """Writes uint8 pixels (H, W) as a .png, whole or not at all."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    write_bytes(str(path), file.getvalue())

@@ -13,7 +13,9 @@ try:
     import numpy as np
 except ImportError:
     sys.exit("error: numpy is needed: python3 -m pip install numpy")
+from hwt_write import in_words
 from network import Network
+from pictures import write_array
 
 FOLDER = Path(__file__).resolve().parent
 WARMUP_RUNS = 20
@@ -40,8 +42,8 @@ def main():
 
 def fail(reason, code=1):
     """Prints one line; returns the exit code."""
-    if isinstance(reason, OSError) and reason.strerror:
-        reason = f"{reason.filename}: {reason.strerror}"
+    if isinstance(reason, OSError):
+        reason = in_words(reason)
     print("error: {}".format(" ".join(str(reason).split())), file=sys.stderr)
     return code
 
@@ -122,7 +124,7 @@ def check(network, description, options):
     inputs, expected = sample("inputs", description["input"]), sample("expected", description["output"])
     outputs = np.concatenate([network.run(one[np.newaxis]) for one in inputs])
     if options.output:
-        np.save(str(options.output), outputs)
+        write_array(options.output, outputs)
     difference = float(np.abs(expected.astype(np.float64) - outputs).max())
     share = difference / max(float(np.abs(expected).max()), 1e-12)
     same = decisions(expected, description["task"]) == decisions(outputs, description["task"])

@@ -1,7 +1,7 @@
 """Write the class of every pixel of images."""
 
 import numpy as np
-from pictures import array_of, is_array, opened, prepared, size_of
+from pictures import array_of, is_array, opened, prepared, size_of, write_array, write_picture
 
 
 def add_options(parser):
@@ -73,12 +73,10 @@ def saved(classes, path):
     """Writes the classes beside the image; returns where."""
     if is_array(path):
         written = path.with_name(path.stem + ".classes.npy")
-        np.save(str(written), classes)
+        write_array(written, classes)
         return written
-    from PIL import Image
-
     written = path.with_name(path.stem + ".classes.png")
-    Image.fromarray(classes).save(str(written))
+    write_picture(written, classes)
     return written
 
 

@@ -10,6 +10,7 @@ is -0; `values` holds the others: of each weight the first bytes of all of them,
 `sha256` is that of the ONNX file.
 """
 
+import errno
 import hashlib
 import os
 import sys
@@ -23,12 +24,25 @@ def main():
     packed, model = (os.path.join(folder, name) for name in ("model.onnx.npz", "model.onnx"))
     try:
         data = unpacked(packed)
-        with open(model + ".part", "wb") as file:
-            file.write(data)
-        os.replace(model + ".part", model)
+        write(model, data)
     except (OSError, ValueError) as error:
         sys.exit(f"unpack.py: {error}")
     print(f"{model}: {len(data)} bytes, from {os.path.getsize(packed)}")
+
+
+def write(path, data):
+    """Writes a file, whole or not at all."""
+    part = path + ".part"
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+        os.replace(part, path)
+    except OSError as error:
+        if os.path.exists(part):
+            os.unlink(part)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        step = f"; make room in {os.path.dirname(os.path.abspath(path))}" if full else ""
+        raise OSError(f"{path}: {error.strerror}{step}") from None
 
 
 def unpacked(path):

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-import os
+import re
 
 import numpy as np
 from hwt_build import build, named, tensorrt
 from hwt_cuda import gpu
 from hwt_engine import Engine
 from hwt_refused import Refused
+from hwt_write import write_bytes
 
 ENGINE, RECORD, TIMINGS = "model.engine", "model.engine.json", "model.engine.timings"
 
@@ -51,7 +52,9 @@ class Network:
 def engine_of(folder, description):
     """The engine for this model, this TensorRT and this GPU, and its record; built if it is not there."""
     model, trt = (folder / "model.onnx").read_bytes(), tensorrt()
-    key = {"onnx_sha256": hashlib.sha256(model).hexdigest(), "runtime": named(trt), "gpu": gpu()}
+    # Three numbers: all that the runner in C++ is told of a version.
+    runtime = re.match(r"\S+ \d+(?:\.\d+){0,2}|", named(trt)).group()
+    key = {"onnx_sha256": hashlib.sha256(model).hexdigest(), "runtime": runtime, "gpu": gpu()}
     if (folder / ENGINE).is_file() and (folder / RECORD).is_file():
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         if all(record.get(name) == value for name, value in key.items()):
@@ -59,16 +62,11 @@ def engine_of(folder, description):
     print("building an engine for this GPU, once; it takes up to some minutes")
     plan, record = build(model, {"precision": description["precision"]}, str(folder / TIMINGS))
     record = {**record, **key}
-    write(folder / ENGINE, plan)
-    write(folder / RECORD, json.dumps(record, indent=2).encode("utf-8"))
+    # A record of another engine must not vouch for this one, however this ends.
+    write_bytes(str(folder / RECORD), b"{}")
+    write_bytes(str(folder / ENGINE), plan)
+    write_bytes(str(folder / RECORD), json.dumps(record, indent=2).encode("utf-8"))
     return plan, record
-
-
-def write(path, data):
-    """Writes a file so that it is never there in part."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    os.replace(str(temporary), str(path))
 
 
 def in_words(refused):

@@ -74,13 +74,17 @@ def add(
         bool,
         typer.Option("--dla", help="Measure and deploy on its deep-learning accelerator (fp16, int8)."),
     ] = False,
+    workspace_mb: Annotated[
+        int | None,
+        typer.Option(min=1, help="What TensorRT's kernels may use besides weights (default: all)."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Add a board that ssh reaches; nothing is installed on it."""
     with interruptible():
         from hwtickets.devices.add import add_device
 
-        added = add_device(name, host, runtime, precision or (), python, threads, dla)
+        added = add_device(name, host, runtime, precision or (), python, threads, dla, workspace_mb)
     if as_json:
         print_json(added)
         return
@@ -126,10 +130,13 @@ def check(name: _Name, as_json: options.Json = False) -> None:
 
 
 def _facts(device: DeviceProfile) -> dict[str, str]:
-    """The profile in words, each fact with where it comes from."""
+    """The profile in words, each fact with where it comes from; and what its runtime can do."""
+    from hwtickets.runtimes.capabilities import CAPABILITIES
+
     none = {
         "sensors": "none known",
         "dla_cores": "not known",
+        "workspace_mb": "all there is",
         "sparse_tensor_cores": "not known",
         "sparse_patterns": "none measured to be faster",
     }
@@ -140,4 +147,8 @@ def _facts(device: DeviceProfile) -> dict[str, str]:
         text = ", ".join(value) if isinstance(value, list) else amount(key, value)
         text = none.get(key, text) if value in (None, []) else text
         facts[key] = f"{text} ({device.sources[key]})" if key in device.sources else text
+    can = CAPABILITIES.get(device.runtime)
+    if can is not None:
+        facts["graphs"] = ", ".join(can.graphs)
+        facts["operator times"] = "yes" if can.operator_times else "no: the runtime leaves no operators"
     return facts

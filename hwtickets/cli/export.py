@@ -34,7 +34,8 @@ def run(
         typer.Option(help="Latency that mixed keeps on the device: 2ms, or 70% of the ticket's own in fp32."),
     ] = None,
     max_drop: Annotated[
-        float, typer.Option(help="Points of the score that int8 may cost; what costs more stays in fp32.")
+        float,
+        typer.Option(help="Points of the score that the precision may cost; what costs more stays in fp32."),
     ] = 0.5,
     opset: Annotated[
         int | None, typer.Option(help="18, or 17 for TensorRT 8.5 (default: 18; bf16 needs 22).")

@@ -46,7 +46,7 @@ def run(
         str | None,
         typer.Option(
             help="The way to the ticket: two-in-one, post-training, search-then-prune, prune-only,"
-            " search-only, uniform, random or shuffled-mask (default: two-in-one)."
+            " search-only, uniform, random, random-ticket or shuffled-mask (default: two-in-one)."
         ),
     ] = None,
     table: options.Table = None,

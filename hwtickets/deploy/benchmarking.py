@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,18 @@ from hwtickets.deploy.bundle import Bundle
 from hwtickets.deploy.cold import ColdBench, cold_start_here
 from hwtickets.deploy.layers import Layer, by_block, layer_times
 from hwtickets.deploy.onnx_file import opened_onnx
-from hwtickets.deploy.sparse_account import SPARSE, UNTOLD, sparse_account_on
+from hwtickets.deploy.sparse_account import with_sparse
 from hwtickets.devices import DeviceProfile
 from hwtickets.devices.pace import pace_now, throttled_between
 from hwtickets.errors import DeviceError
 from hwtickets.power import NoMeterError
 from hwtickets.runtimes import Bench, Timing, paired_ratio
 from hwtickets.runtimes.bench import MeteredBench
+from hwtickets.runtimes.to_build import ANEW
 
 TICKET, DENSE = "ticket", "dense"
 _BATCH_SECONDS = 5.0
 _NOT_ANEW = "not available: this device does not start networks anew"
-_BUILD_KEY = "hwtickets.build"
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _rebuilt(bundle: Bundle, number: int) -> bytes:
     if not number:
         return content
     proto = opened_onnx(content)
-    proto.metadata_props.add(key=_BUILD_KEY, value=str(number))
+    proto.metadata_props.add(key=ANEW, value=str(number))
     serialized: bytes = proto.SerializeToString()
     return serialized
 
@@ -232,16 +232,7 @@ def _layers(
     except NoProfileError as error:
         return f"not available: {error}"
     found.layers = {
-        name: _with_sparse(plan.networks[name], bench, plan.image, own) for name, own in found.layers.items()
+        name: with_sparse(own, bench, plan.networks[name].model_path, {"x": plan.image})
+        for name, own in found.layers.items()
     }
     return by_block(found.layers[TICKET])
-
-
-def _with_sparse(bundle: Bundle, bench: Bench, image: Any, layers: list[Layer]) -> list[Layer]:
-    """The layers with what the builder itself says of its sparse kernels."""
-    account = sparse_account_on(bench, bundle.model_path, {"x": image})
-    chosen = {entry["node"]: entry for entry in account if entry["kernel"] != UNTOLD}
-    return [
-        replace(layer, sparse=chosen[layer.name]["kernel"] == SPARSE) if layer.name in chosen else layer
-        for layer in layers
-    ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwtickets import __version__, files
-from hwtickets.deploy.deployable import deployable
+from hwtickets.deploy.deployable import Forms, deployable, drawn_forms
 from hwtickets.deploy.kit import kit_of, stale_files, write_kit
 from hwtickets.deploy.numerics import TOLERANCES
 from hwtickets.deploy.onnx_export import BATCH, GraphOptions, export_onnx, write_onnx
@@ -22,8 +22,7 @@ from hwtickets.deploy.precision import Fp32, Precision
 from hwtickets.deploy.samples import Samples, read_arrays, read_samples
 from hwtickets.deploy.staging import staged
 from hwtickets.errors import HwticketsError
-from hwtickets.sparsity.ticket import Architecture, Ticket, ticket_hash
-from hwtickets.supernets import Supernet
+from hwtickets.sparsity.ticket import Ticket, ticket_hash
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ def write_bundle(
     graph: GraphOptions | None = None,
     runtime: str = "onnxruntime",
     finish: Callable[[Path], None] | None = None,
+    forms: Forms | None = None,
 ) -> Path:
     """Exports a saved ticket.
 
@@ -66,6 +66,7 @@ def write_bundle(
         graph: What can be chosen of the graph.
         runtime: Of the device that the runners are for; see `DeviceProfile`.
         finish: What is done to the complete bundle before it takes its place, given the folder that holds it.
+        forms: Deployed forms of the blocks; those that were drawn if not given.
 
     Returns:
         The bundle's folder.
@@ -76,20 +77,25 @@ def write_bundle(
     ticket = Ticket.load(ticket_folder)
     samples, _ = read_samples(ticket_folder / "samples.npz")
     module, kit = ticket.module(), kit_of(runtime)
-    graph, precision = graph or GraphOptions(), precision or Fp32()
+    graph, precision, forms = graph or GraphOptions(), precision or Fp32(), forms or drawn_forms(ticket)
     with staged(folder, last="model.json") as place:
-        model, conversion = precision.converted(_exact(module, ticket.architecture, graph))
+        network = deployable(module, forms.by_block)
+        exact = export_onnx(network, ticket.architecture.input_shape, graph.dynamic_batch)
+        model, conversion = precision.converted(exact)
         model = at_opset(model, graph.opset)
         expected = samples.outputs_of(module)
         facts: dict[str, Any] = {
             "schema": 1,
             "ticket": ticket_hash(ticket_folder),
             **_of_ticket(ticket, expected.shape[1:], BATCH if graph.dynamic_batch else 1),
+            "forms": dict(forms.by_block),
+            **({"forms_chosen_for": forms.device} if forms.device else {}),
             "precision": precision.name,
             "tolerance": _tolerance(precision.name, kit),
             **({"conversion": conversion} if conversion else {}),
             "opset": opset_of(model),
             "kit": kit,
+            "runtime": runtime,
             "hwtickets": __version__,
         }
         write_onnx(model, place / "model.onnx", model_metadata(facts))
@@ -154,11 +160,6 @@ def _expected(folder: Path) -> tuple[Samples, NDArray[np.float32]]:
     return samples, arrays["expected"]
 
 
-def _exact(module: Supernet, architecture: Architecture, graph: GraphOptions) -> bytes:
-    network = deployable(module, architecture.forms)
-    return export_onnx(network, architecture.input_shape, graph.dynamic_batch)
-
-
 def _of_ticket(ticket: Ticket, output_shape: tuple[int, ...], batch: int | str) -> dict[str, Any]:
     return {
         "task": ticket.task["name"],
@@ -166,7 +167,6 @@ def _of_ticket(ticket: Ticket, output_shape: tuple[int, ...], batch: int | str) 
         "preprocessing": ticket.task["preprocessing"],
         "input": {"name": "x", "shape": [batch, *ticket.architecture.input_shape], "type": "float32"},
         "output": {"name": "y", "shape": [batch, *output_shape], "type": "float32"},
-        "forms": ticket.architecture.forms,
     }
 
 

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import nn
 
 from hwtickets.modules.hosted import HostedNetwork
+from hwtickets.sparsity.ticket import Ticket
 from hwtickets.supernets.base import Supernet
+
+
+@dataclass(frozen=True)
+class Forms:
+    """Deployed forms of a network's blocks.
+
+    Attributes:
+        by_block: Form by block.
+        device: Name of the device that they were chosen for; "" where that is not recorded.
+    """
+
+    by_block: Mapping[str, str]
+    device: str
+
+
+def drawn_forms(ticket: Ticket) -> Forms:
+    """The forms that the draw chose, by the table of its own device."""
+    return Forms(ticket.architecture.forms, ticket.provenance.get("device", {}).get("device", ""))
 
 
 def deployable(model: Supernet, forms: Mapping[str, str]) -> nn.Module:

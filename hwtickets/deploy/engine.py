@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,10 @@ def build_engine(
         DeviceError: The device cannot be reached, has no TensorRT, or cannot build what is asked.
     """
     settings = settings or EngineSettings()
-    settings = replace(settings, dla=settings.dla or device.dla)
+    workspace_mb = settings.workspace_mb or device.workspace_mb
+    settings = replace(settings, dla=settings.dla or device.dla, workspace_mb=workspace_mb)
     opened_onnx(model)
-    with _builder(device, settings.precision) as bench:
+    with engine_builder(device, settings.precision) as bench:
         assert isinstance(bench, EngineBench)
         built = bench.engine(model, settings)
         plan = built.read()
@@ -78,13 +80,13 @@ def read_engine(folder: Path) -> dict[str, Any]:
     return found
 
 
-def require_engine_fits(folder: Path, bench: Bench) -> None:
-    """Checks that the engine of a bundle, where it has one, can run on a device that runs engines.
+def use_engine(folder: Path, bench: Bench) -> None:
+    """Has a device that runs engines run that of a bundle, where it has one, and no other of the same model.
 
     An engine that the bundle's own runner left there is that runner's to check.
 
     Raises:
-        DeviceError: It was built by another version of TensorRT, or for another GPU.
+        DeviceError: It was built by another version of TensorRT, or for another GPU or accelerator.
         HwticketsError: It is damaged.
     """
     here, path = bench.fingerprint, folder / SIDECAR
@@ -100,15 +102,29 @@ def require_engine_fits(folder: Path, bench: Bench) -> None:
         raise DeviceError(
             f"{folder / ENGINE} was built by {found['runtime']}, {device} has {version}; {again}"
         )
+    if found["settings"]["dla"] != ("accelerator" in here):
+        there, beside = ("DLA", "GPU") if found["settings"]["dla"] else ("GPU", "DLA")
+        raise DeviceError(
+            f"{folder / ENGINE} is for the {there}, {device} computes on the {beside}; {again}, or name the"
+            f" device of that {there} (hwtickets devices add NAME --ssh HOST --dla makes one of a DLA)"
+        )
     gpu = here.get("gpu", "no GPU")
     named = "{name} ({compute_capability})".format(**found["gpu"]) if found["gpu"] else None
     ahead = gpu.rpartition("(")[2].rstrip(")") in found["targets"]
     if gpu != named and not ahead:
-        built = named or f"compute capability {', '.join(found['targets'])}"
-        raise DeviceError(f"{folder / ENGINE} is for {built}, {device} has {gpu}; {again}")
+        target = named or f"compute capability {', '.join(found['targets'])}"
+        raise DeviceError(f"{folder / ENGINE} is for {target}, {device} has {gpu}; {again}")
+    built = bench.engine(folder / "model.onnx")
+    if built.record.model_sha256 == found["model_sha256"] and built.record.sha256 != found["sha256"]:
+        built.replace((folder / ENGINE).read_bytes())
 
 
-def _builder(device: DeviceProfile, precision: str) -> Bench:
+def engine_builder(device: DeviceProfile, precision: str) -> Bench:
+    """Reaches what builds engines for a device; close it, or use it in a `with` statement.
+
+    Raises:
+        DeviceError: The device cannot be reached, has no TensorRT, or is only known from a table.
+    """
     if device.connection == "none":
         raise DeviceError(
             f"device {device.name} is only known from a table: no engine can be built on it; add your board"
@@ -120,5 +136,10 @@ def _builder(device: DeviceProfile, precision: str) -> Bench:
         raise DeviceError(
             f"device {device.name} runs {device.runtime}, which has no engines; add it with TensorRT:"
             f" hwtickets devices add {device.name} --ssh {device.host} --runtime trtexec"
+        )
+    if not any(map(importlib.util.find_spec, ("tensorrt", "tensorrt_rtx"))):
+        raise DeviceError(
+            "there is no TensorRT on this machine that could build an engine; TensorRT-RTX builds ahead of"
+            " time without a GPU: pip install 'hwtickets[tensorrt-rtx]'"
         )
     return TensorRTBench(hold(device), device, precision, {})

@@ -13,7 +13,8 @@ from hwtickets.resources import resource_dir
 #: Folder under `export/` of a device's runtime; networks for any other run in ONNX Runtime too.
 _KITS = {"openvino": "openvino", "tensorrt": "tensorrt", "trtexec": "tensorrt"}
 _DEFAULT, _COMMON = "onnxruntime", "common"
-#: Modules of the agent that a kit needs: both build and run engines on the board.
+#: Modules of the agent: one that every kit needs, and those that build and run engines on the board.
+_WRITES = ("hwt_write.py",)
 _OF_AGENT = {"tensorrt": ("hwt_build.py", "hwt_cuda.py", "hwt_engine.py", "hwt_refused.py")}
 #: Python modules of the common kit that every bundle gets; the others are named after the task they are for.
 _EVERYWHERE = ("run.py", "pictures.py")
@@ -43,7 +44,7 @@ def kit_files(kit: str, task: str) -> dict[str, Path]:
     if (own / "cpp").is_dir():
         for folder in (common, own):
             found |= {f"cpp/{path.name}": path for path in (folder / "cpp").iterdir() if path.is_file()}
-    found |= {name: agent / name for name in _OF_AGENT.get(kit, ())}
+    found |= {name: agent / name for name in (*_WRITES, *_OF_AGENT.get(kit, ()))}
     return {**found, **{path.name: path for path in own.iterdir() if path.is_file()}}
 
 
@@ -73,6 +74,8 @@ def write_kit(folder: Path, kit: str, facts: Mapping[str, Any]) -> None:
 
 def _plain(facts: Mapping[str, Any]) -> str:
     entries: dict[str, Any] = {name: facts[name] for name in ("task", "precision", "tolerance")}
+    if "cuda" in facts.get("runtime", ""):
+        entries["on_gpu"] = 1
     for end in ("input", "output"):
         entries[f"{end}_name"] = facts[end]["name"]
         # The runners give one image at a time, whatever the batch may be.

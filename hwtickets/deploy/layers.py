@@ -42,6 +42,9 @@ class Layer:
         sparse: Whether that is one for 2:4 sparse weights; None where it is not known.
         time_ms: Its part of the latency.
         share: The same as a share of the latency.
+        dense_ms: Where its weights hold 2:4: its time in the profile of the network without these zeros.
+        sparse_ms: The same with them. All three are None where there is no such mask, or no measurement.
+        sparse_ratio: `sparse_ms` in `dense_ms`.
     """
 
     name: str
@@ -58,6 +61,9 @@ class Layer:
     sparse: bool | None
     time_ms: float
     share: float
+    dense_ms: float | None = None
+    sparse_ms: float | None = None
+    sparse_ratio: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, JSON-able."""

@@ -18,7 +18,7 @@ from torch import nn
 
 from hwtickets import files
 from hwtickets.deploy.onnx_file import LARGEST_BYTES, opened_onnx
-from hwtickets.deploy.opsets import OPSET, opset_of
+from hwtickets.deploy.opsets import OPSET, opset_of, state_format
 from hwtickets.errors import HwticketsError
 from hwtickets.runtimes.gelu import let_gelus_fuse
 
@@ -69,6 +69,7 @@ def export_onnx(model: nn.Module, input_shape: tuple[int, int, int], dynamic_bat
         raise HwticketsError(
             f"ONNX export: the exporter wrote opset {opset_of(proto)} instead of {OPSET}; pin another torch"
         )
+    state_format(proto)
     serialized: bytes = proto.SerializeToString()
     return serialized
 
@@ -88,6 +89,7 @@ def write_onnx(model: bytes, path: Path, metadata: Mapping[str, str]) -> None:
     del proto.metadata_props[:]
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=value)
+    state_format(proto)
     files.write_bytes(path, _with_shapes(proto).SerializeToString())
 
 

@@ -1,4 +1,4 @@
-"""What an exported model says about itself: one JSON for programs, plain texts for who opens it in Netron."""
+"""What an exported model says about itself: one JSON for programs, plain texts for readers."""
 
 from __future__ import annotations
 

@@ -23,8 +23,11 @@ from hwtickets.errors import HwticketsError
 
 Array = NDArray[np.float32]
 
-#: Operators whose weights are quantized: what can be kept in fp32 one by one.
-_WEIGHTED = ("Conv", "Gemm", "MatMul")
+#: Operators that compute in 8 bits, and can stay in fp32 one by one; a softmax always does.
+_KEEPABLE = (
+    *("Conv", "ConvTranspose", "Gemm", "MatMul"),
+    *("InstanceNormalization", "LayerNormalization", "Resize"),
+)
 #: Lowest and highest value of every activation of a network that is only timed.
 _ANY_RANGE = (np.float32(-4), np.float32(4))
 
@@ -68,8 +71,8 @@ class Quantizer:
         images: What it is calibrated on, shape (images, channels, height, width).
 
     Raises:
-        HwticketsError: There are no images, they are all of one value, or values are not numbers: no range
-            can be read off them. Or the network is not one of ours.
+        HwticketsError: There are no images, every channel is of one value, or values are not numbers: no
+            range can be read off them. Or the network is not one of ours.
     """
 
     def __init__(self, model: bytes, recipe: QuantizationRecipe, images: Array) -> None:
@@ -94,8 +97,8 @@ class Quantizer:
 
     @property
     def nodes(self) -> list[str]:
-        """Names of the operators with weights, in execution order."""
-        return [node.name for node in self._model.graph.node if node.op_type in _WEIGHTED]
+        """Names of the operators that can stay in fp32 one by one, in execution order."""
+        return [node.name for node in self._model.graph.node if node.op_type in _KEEPABLE]
 
     def quantized(self, kept: Collection[str] = ()) -> bytes:
         """The serialized network in int8.
@@ -129,7 +132,9 @@ def _fault(images: Array) -> str:
         return "is empty"
     if not np.isfinite(images).all():
         return "holds values that are not numbers"
-    return "is constant" if float(np.ptp(images)) == 0 else ""
+    # Normalised by the channel, black images are a constant of its own in each of them.
+    spread = np.ptp(images.reshape(len(images), images.shape[1], -1), axis=(0, 2))
+    return "is constant" if not spread.any() else ""
 
 
 @contextlib.contextmanager

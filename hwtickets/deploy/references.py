@@ -47,9 +47,9 @@ def find_reference(bundle: Bundle, ticket: Path | None) -> Reference:
         origin = "the bundle's own file in ONNX Runtime here (--ticket FOLDER compares with its ticket)"
         return Reference(bundle.model_path.read_bytes(), origin)
     loaded = ticket_of(bundle, folder)
-    architecture = loaded.architecture
-    module = deployable(loaded.module(), architecture.forms)
-    return Reference(export_onnx(module, architecture.input_shape), f"the fp32 graph of {folder}")
+    module = deployable(loaded.module(), bundle.facts["forms"])
+    exact = export_onnx(module, loaded.architecture.input_shape)
+    return Reference(exact, f"the fp32 graph of {folder}")
 
 
 def ticket_of(bundle: Bundle, folder: Path) -> Ticket:

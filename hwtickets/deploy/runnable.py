@@ -1,8 +1,7 @@
-"""Which operators of a network ONNX Runtime cannot run, asked of the runtime itself."""
+"""Which operators of a network a runtime of this machine cannot run, asked of the runtime itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx
@@ -10,10 +9,12 @@ from onnx import TensorProto, helper
 
 from hwtickets.deploy.onnx_file import opened_onnx
 from hwtickets.errors import DeviceError, HwticketsError
-from hwtickets.runtimes import load
+from hwtickets.runtimes import Runtime
 
 #: Precisions that another one can be tried in, the nearest first.
 _OTHERS = {"fp16": TensorProto.FLOAT16, "fp32": TensorProto.FLOAT}
+#: What only 8-bit networks have.
+_QUANTIZING = ("QuantizeLinear", "DequantizeLinear")
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 _NAMES: dict[int, str] = {
     TensorProto.FLOAT: "fp32",
@@ -41,87 +42,119 @@ class Lacking:
         return f"{self.operator}{times}, nearest: {self.nearest or 'none'}"
 
 
-def require_runnable(model: bytes) -> None:
-    """Raises a DeviceError that names every operator which ONNX Runtime on the CPU lacks.
+def require_runnable(model: bytes, runtime: Runtime, name: str) -> None:
+    """Has a runtime load a network before it is deployed there.
 
     Args:
         model: A serialized network.
+        runtime: What it has to run in.
+        name: What errors call the runtime.
+
+    Raises:
+        DeviceError: It cannot; names every operator that it lacks.
+        HwticketsError: It cannot, although it has all operators; the runtime's own words.
     """
-    lacking = lacking_operators(model)
-    if not lacking:
+    try:
+        runtime.load(model)
+    except HwticketsError:
+        lacking = lacking_operators(model, runtime)
+        if not lacking:
+            raise
+    else:
         return
     common = {entry.nearest for entry in lacking if entry.nearest}
     advice = f"export with --precision {' or '.join(sorted(common))}" if common else "choose another device"
-    raise DeviceError(
-        f"ONNX Runtime on this CPU cannot run this network: {'; '.join(map(str, lacking))}; {advice}"
-    )
+    raise DeviceError(f"{name} cannot run this network: {'; '.join(map(str, lacking))}; {advice}")
 
 
-def lacking_operators(model: bytes) -> list[Lacking]:
-    """Kinds of operators that ONNX Runtime on the CPU has no kernel for; empty if the network loads.
+def lacking_operators(model: bytes, runtime: Runtime) -> list[Lacking]:
+    """Kinds of operators that a runtime cannot load; empty if none of them alone is refused.
 
     Every kind is tried in a network of its own: the runtime's error names only the first one.
     """
-    if _loads(model):
-        return []
     proto = onnx.shape_inference.infer_shapes(opened_onnx(model))
+    alone = _Alone(proto, runtime)
     found: dict[str, Lacking] = {}
     tried: dict[str, bool] = {}
-    for node, types in _typed(proto):
-        used = [_NAMES[kind] for kind in types if kind in _NAMES]
+    for node in proto.graph.node:
+        types = alone.types(node)
+        used = [_NAMES[kind] for kind in types if kind in _NAMES and node.op_type not in _QUANTIZING]
         domain = f"{node.domain}." if node.domain not in ("", "ai.onnx") else ""
         operator = f"{domain}{node.op_type}" + (f" in {used[0]}" if used else "")
         if operator not in tried:
-            tried[operator] = _runs(proto, node, types)
+            tried[operator] = alone.runs(node, types)
         if tried[operator]:
             continue
         if operator not in found:
-            found[operator] = Lacking(operator, [], _nearest(proto, node, types))
+            found[operator] = Lacking(operator, [], _nearest(alone, node, types))
         found[operator].nodes.append(node.name)
     return list(found.values())
 
 
-def _typed(proto: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, list[int]]]:
-    """Every node with the types of its inputs; 0 where an input is left out or not known."""
-    graph = proto.graph
-    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        types[value.name] = value.type.tensor_type.elem_type
-    for node in graph.node:
-        yield node, [types.get(name, 0) for name in node.input]
-
-
-def _nearest(proto: onnx.ModelProto, node: onnx.NodeProto, types: list[int]) -> str | None:
+def _nearest(alone: _Alone, node: onnx.NodeProto, types: list[int]) -> str | None:
+    if node.op_type in _QUANTIZING:
+        return "fp32"
     now = {kind for kind in types if kind in _FLOATS}
     for name, other in _OTHERS.items():
         instead = [other if kind in _FLOATS else kind for kind in types]
-        if now and other not in now and _runs(proto, node, instead):
+        if now and other not in now and alone.runs(node, instead):
             return name
     return None
 
 
-def _runs(proto: onnx.ModelProto, node: onnx.NodeProto, types: list[int]) -> bool:
-    """Whether the runtime takes a node alone, its constants as they are, the rest as inputs of any shape."""
-    constants = {tensor.name: tensor for tensor in proto.graph.initializer}
-    kept, inputs = [], []
-    for name, kind in dict(zip(node.input, types, strict=True)).items():
-        constant = constants.get(name)
-        if constant is not None and constant.data_type == kind:
-            kept.append(constant)
-        elif name:
-            inputs.append(helper.make_tensor_value_info(name, kind, None))
-    outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
-    alone = helper.make_model(
-        helper.make_graph([node], "alone", inputs, outputs, kept),
-        opset_imports=list(proto.opset_import),
-        ir_version=proto.ir_version,
-    )
-    return _loads(alone.SerializeToString())
+class _Alone:
+    """Nodes of a network, each tried in a network of its own.
 
+    Args:
+        proto: The network, its shapes inferred.
+        runtime: What they are tried in.
+    """
 
-def _loads(model: bytes) -> bool:
-    try:
-        load(model)
-    except HwticketsError:
-        return False
-    return True
+    def __init__(self, proto: onnx.ModelProto, runtime: Runtime) -> None:
+        graph = proto.graph
+        self._proto, self._runtime = proto, runtime
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._values = {value.name: value for value in (*graph.input, *graph.value_info, *graph.output)}
+
+    def types(self, node: onnx.NodeProto) -> list[int]:
+        """Of its inputs; 0 where one is left out or not known."""
+        return [self._type(name) for name in node.input]
+
+    def runs(self, node: onnx.NodeProto, types: list[int]) -> bool:
+        """Whether the runtime takes the node, its constants as they are, the rest as inputs."""
+        kept, inputs = [], []
+        for name, kind in dict(zip(node.input, types, strict=True)).items():
+            constant = self._constants.get(name)
+            if constant is not None and constant.data_type == kind:
+                kept.append(constant)
+            elif name:
+                inputs.append(self._input(name, kind))
+        outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
+        model = helper.make_model(
+            helper.make_graph([node], "alone", inputs, outputs, kept),
+            opset_imports=list(self._proto.opset_import),
+            ir_version=self._proto.ir_version,
+        )
+        try:
+            self._runtime.load(model.SerializeToString())
+        except HwticketsError:
+            return False
+        return True
+
+    def _type(self, name: str) -> int:
+        if name in self._constants:
+            return self._constants[name].data_type
+        known = self._values.get(name)
+        return known.type.tensor_type.elem_type if known else 0
+
+    def _input(self, name: str, kind: int) -> onnx.ValueInfoProto:
+        """Of the shape that it has in the network, as far as that is known."""
+        if name in self._constants:
+            return helper.make_tensor_value_info(name, kind, list(self._constants[name].dims))
+        known = self._values.get(name)
+        if known is None or not known.type.tensor_type.HasField("shape"):
+            return helper.make_tensor_value_info(name, kind, None)
+        sized = onnx.ValueInfoProto()
+        sized.CopyFrom(known)
+        sized.type.tensor_type.elem_type = kind
+        return sized

@@ -1,18 +1,37 @@
-"""Which operators stay in fp32, so that an 8-bit network loses no more accuracy than it may."""
+"""Which operators stay in fp32, so that a network in fewer bits loses no more accuracy than it may."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from hwtickets.deploy.evidence import disturbance, outputs_of
-from hwtickets.deploy.quantization import Array, Quantizer
+import numpy as np
+
+from hwtickets.deploy.evidence import outputs_of
+from hwtickets.deploy.quantization import Array
 from hwtickets.errors import NumericsError
 
 
 @dataclass(frozen=True)
-class PartlyQuantized:
-    """An 8-bit network that keeps the accuracy that was asked for.
+class Lowering:
+    """How a network gets into fewer bits.
+
+    Attributes:
+        precision: e.g. "int8".
+        nodes: Names of the operators that can stay in fp32 one by one.
+        lowered: The serialized network, given the names of those that do.
+        outputs: What a serialized network makes of images, where its precision shows.
+    """
+
+    precision: str
+    nodes: Sequence[str]
+    lowered: Callable[[Collection[str]], bytes]
+    outputs: Callable[[bytes, Array], Array] = outputs_of
+
+
+@dataclass(frozen=True)
+class PartlyLowered:
+    """A network in fewer bits that keeps the accuracy that was asked for.
 
     Attributes:
         model: Serialized.
@@ -25,57 +44,58 @@ class PartlyQuantized:
     kept: list[str]
 
 
-def quantize_within(
-    quantizer: Quantizer,
+def lowered_within(
+    lowering: Lowering,
     score: Callable[[bytes], float],
     least_score: float,
     model: bytes,
     images: Array,
-) -> PartlyQuantized:
-    """Quantizes as much as the accuracy allows.
+) -> PartlyLowered:
+    """Lowers as much as the accuracy allows.
 
-    Everything if that is good enough; else operators are ranked by the noise that quantizing each of them
+    Everything if that is good enough; else operators are ranked by the noise that lowering each of them
     alone brings into the outputs, and the fewest that suffice, the noisiest first, stay in fp32 (bisection).
 
     Args:
-        quantizer: Of the network.
+        lowering: Of the network.
         score: Measures a serialized network; higher is better.
         least_score: What it has to reach.
         model: The network in fp32, serialized.
         images: What the noise is measured on, shape (images, channels, height, width).
 
     Raises:
-        NumericsError: Not even a network with one operator in int8 is good enough.
+        NumericsError: Not even with all but one of these operators in fp32 it is good enough.
     """
-    whole = quantizer.quantized()
-    found = PartlyQuantized(whole, score(whole), [])
+    whole = lowering.lowered(())
+    found = PartlyLowered(whole, score(whole), [])
     if found.score >= least_score:
         return found
-    noisiest = _by_noise(quantizer, model, images)
+    noisiest = _by_noise(lowering, model, images)
     fewest, most = 1, len(noisiest)
-    best: PartlyQuantized | None = None
+    best: PartlyLowered | None = None
     while fewest < most:
         count = (fewest + most) // 2
-        part = quantizer.quantized(noisiest[:count])
-        found = PartlyQuantized(part, score(part), noisiest[:count])
+        part = lowering.lowered(noisiest[:count])
+        found = PartlyLowered(part, score(part), noisiest[:count])
         if found.score >= least_score:
             best, most = found, count
         else:
             fewest = count + 1
     if best is None:
         raise NumericsError(
-            f"int8 loses too much: {found.score:.4g} is left, {least_score:.4g} is needed, even with all but"
-            " one of the operators in fp32; allow more (--max-drop), or deploy in fp32"
+            f"{lowering.precision} loses too much: {found.score:.4g} is left, {least_score:.4g} is needed,"
+            f" even with {len(found.kept)} of the {len(noisiest)} operators in fp32 that can stay so;"
+            " allow more (--max-drop), or deploy in fp32"
         )
     return best
 
 
-def _by_noise(quantizer: Quantizer, model: bytes, images: Array) -> list[str]:
-    """Names of the operators, the one whose quantization disturbs the outputs most first."""
+def _by_noise(lowering: Lowering, model: bytes, images: Array) -> list[str]:
+    """Names of the operators, the one whose lowering disturbs the outputs most first."""
     exact = outputs_of(model, images)
 
     def noise(node: str) -> float:
-        alone = quantizer.quantized([other for other in quantizer.nodes if other != node])
-        return disturbance(alone, images, exact)
+        alone = lowering.lowered([other for other in lowering.nodes if other != node])
+        return float(np.square(lowering.outputs(alone, images) - exact).mean())
 
-    return sorted(quantizer.nodes, key=noise, reverse=True)
+    return sorted(lowering.nodes, key=noise, reverse=True)

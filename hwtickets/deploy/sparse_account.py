@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from hwtickets.deploy.layers import Layer
 from hwtickets.deploy.two_four import WeightSparsity, filled, weight_sparsity
 from hwtickets.runtimes.bench import Bench, Model
 from hwtickets.runtimes.onnxruntime import Array
@@ -14,6 +15,7 @@ from hwtickets.runtimes.tensorrt_layers import EngineLayer, nodes_in_name
 from hwtickets.runtimes.tensorrt_record import EngineBench, EngineRecord
 
 SPARSE, DENSE, UNTOLD = "sparse", "dense", "not told"
+_TWO_FOUR = "2:4"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def sparse_account(
         LayerAccount(
             weight.node,
             weight.shape,
-            "2:4" if weight.holds else weight.obstacle or "dense",
+            _TWO_FOUR if weight.holds else weight.obstacle or "dense",
             _kernel(weight.node, layers.get(weight.node), record),
             layers[weight.node].kernel if weight.node in layers else "",
             _time_ms(dense, layers.get(weight.node), weight.node),
@@ -96,6 +98,23 @@ def sparse_account_on(bench: Bench, model: Model, inputs: Mapping[str, Array]) -
     dense, sparse = (bench.node_times(each, inputs) for each in (filled(model), model))
     account = sparse_account(weights, record, dense, sparse)
     return [{**asdict(entry), "shape": list(entry.shape), "ratio": entry.ratio} for entry in account]
+
+
+def with_sparse(
+    layers: Sequence[Layer], bench: Bench, model: Model, inputs: Mapping[str, Array]
+) -> list[Layer]:
+    """The layers of a network with what `sparse_account_on` tells of them; its arguments."""
+    told = {entry["node"]: _fields(entry) for entry in sparse_account_on(bench, model, inputs)}
+    return [replace(layer, **told.get(layer.name, {})) for layer in layers]
+
+
+def _fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a layer that an entry tells."""
+    kernel = {} if entry["kernel"] == UNTOLD else {"sparse": entry["kernel"] == SPARSE}
+    if entry["pattern"] != _TWO_FOUR:
+        return kernel
+    times = {key: entry[key] for key in ("dense_ms", "sparse_ms")}
+    return {**kernel, **times, "sparse_ratio": entry["ratio"]}
 
 
 def _kernel(node: str, layer: EngineLayer | None, record: EngineRecord) -> str:

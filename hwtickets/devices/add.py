@@ -52,6 +52,7 @@ def add_device(
     python: str = "python3",
     threads: int = 1,
     dla: bool = False,
+    workspace_mb: int | None = None,
 ) -> Added:
     """Writes the profile of a board; one of the user's own of that name is replaced.
 
@@ -64,6 +65,8 @@ def add_device(
         threads: Of the runtime.
         dla: Whether engines are for the board's deep-learning accelerator. It is a device of its own beside
             the board's GPU: latencies differ.
+        workspace_mb: What kernels of an engine may use of the GPU's memory besides weights and activations;
+            None for all there is.
 
     Raises:
         UsageError: A name is not known or not allowed, or the board is known to have no accelerator.
@@ -92,6 +95,7 @@ def add_device(
         "runtime": runtime,
         "precisions": tuple(precisions) or (_DLA_PRECISIONS if dla else _RUNTIMES[runtime]),
         "dla": dla,
+        "workspace_mb": workspace_mb,
         "description": f"{facts.model or facts.cpu} at {host}" if facts else profile.description,
         "alignment": _alignment(runtime, facts),
         **hardware,

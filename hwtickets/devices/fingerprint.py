@@ -29,7 +29,17 @@ _FLAGS_OF_INTEREST = (
 #: Latencies are comparable where these agree; the other fields are kept for the reader.
 _DECISIVE = ("device", "cpu", "flags", "runtime", "threads", "precision")
 #: Only boards, or networks on a GPU or an accelerator, have these.
-_DECISIVE_OF_SOME = ("board", "l4t", "power_mode", "gpu", "accelerator", "driver")
+_DECISIVE_OF_SOME = (
+    "board",
+    "l4t",
+    "power_mode",
+    "gpu",
+    "accelerator",
+    "workspace",
+    "driver",
+    "trtexec",
+    "timing",
+)
 
 
 def fingerprint(profile: DeviceProfile, precision: str = "fp32") -> dict[str, str]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hwtickets.devices.ssh.destination import checked_destination
 from hwtickets.errors import UsageError
 from hwtickets.sparsity.names import PatternName
 
-#: Runtimes that run 8-bit graphs as such, whatever precision they are opened at.
-_QUANTIZED_GRAPHS = ("onnxruntime", "openvino")
 #: Runtimes that build engines, and what a deep-learning accelerator (DLA) computes in.
 _ENGINES = ("trtexec", "tensorrt")
 _DLA_PRECISIONS = {"fp16", "int8"}
@@ -42,6 +40,8 @@ class DeviceProfile(BaseModel):
         threads: Threads of the runtime.
         sensors: Sensors of power or energy; empty where none is known of.
         dla: Whether engines are for the deep-learning accelerator, with the GPU for the layers that it lacks.
+        workspace_mb: What kernels of an engine may use of the GPU's memory besides weights and activations;
+            None for all there is.
         dla_cores: Deep-learning accelerators beside the GPU; None where that is not known.
         sparse_tensor_cores: Whether 2:4 sparse weights can run faster; None where that is not known.
         sparse_patterns: Patterns of masked weights that were measured to run faster, e.g. ["2:4"]; where none
@@ -62,6 +62,7 @@ class DeviceProfile(BaseModel):
     threads: int = 1
     sensors: tuple[str, ...] = ()
     dla: bool = False
+    workspace_mb: Annotated[int, Field(ge=1)] | None = None
     dla_cores: int | None = None
     sparse_tensor_cores: bool | None = None
     sparse_patterns: tuple[PatternName, ...] = ()
@@ -83,6 +84,10 @@ class DeviceProfile(BaseModel):
             raise ValueError("an ssh connection needs a host")
         if self.dla and self.runtime not in _ENGINES:
             raise ValueError(f"{self.runtime} has no DLA; the runtimes that do are {', '.join(_ENGINES)}")
+        if self.workspace_mb is not None and self.runtime not in _ENGINES:
+            raise ValueError(
+                f"{self.runtime} has no workspace; the runtimes that do are {', '.join(_ENGINES)}"
+            )
         if self.dla and not set(self.precisions) <= _DLA_PRECISIONS:
             raise ValueError("a DLA computes in fp16 and int8 only")
         return self
@@ -100,8 +105,12 @@ class DeviceProfile(BaseModel):
     @property
     def table_precisions(self) -> tuple[str, ...]:
         """Precisions that a latency table of it can be of: its own, and what only a graph can be in."""
-        added = ("int8",) if self.runtime in _QUANTIZED_GRAPHS and "int8" not in self.precisions else ()
-        return (*self.precisions, *added)
+        from hwtickets.runtimes.capabilities import CAPABILITIES
+
+        can = CAPABILITIES.get(self.runtime)
+        # What a device builds its engines in is its profile's to say.
+        added = can is not None and "int8" in can.graphs and self.runtime not in _ENGINES
+        return (*self.precisions, *(("int8",) if added and "int8" not in self.precisions else ()))
 
     @property
     def measurable(self) -> bool:

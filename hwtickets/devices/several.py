@@ -37,10 +37,11 @@ def open_boards(profiles: Sequence[DeviceProfile], precision: str) -> Bench:
 
     Raises:
         DeviceError: One cannot be measured.
-        UsageError: They are not identical; the text says what differs.
+        UsageError: They are not identical, the text says what differs; or two are one board.
     """
     if len(profiles) == 1:
         return open_bench(profiles[0], precision)
+    _require_several(profiles)
     with contextlib.ExitStack() as on_failure:
         benches = [on_failure.enter_context(open_bench(profile, precision)) for profile in profiles]
         for profile, bench in zip(profiles[1:], benches[1:], strict=True):
@@ -55,6 +56,7 @@ class SeveralBoards:
     Attributes:
         fingerprint: Of the first board.
         boards: How many there are.
+        first: The first board.
 
     Args:
         names: Of the boards, for messages.
@@ -63,7 +65,7 @@ class SeveralBoards:
 
     def __init__(self, names: Sequence[str], benches: Sequence[Bench]) -> None:
         self.fingerprint: Mapping[str, str] = benches[0].fingerprint
-        self.boards = len(benches)
+        self.boards, self.first = len(benches), benches[0]
         self._names, self._benches = list(names), list(benches)
         self._relative_speeds: list[list[float]] = []
 
@@ -84,7 +86,7 @@ class SeveralBoards:
             DeviceError: The boards do not agree on the reference.
         """
         if REFERENCE not in models:
-            return self._benches[0].time(models, inputs, runs, warmup, seconds)
+            return self.first.time(models, inputs, runs, warmup, seconds)
         names = [name for name in models if name != REFERENCE]
         shares = [[*names[board :: self.boards], REFERENCE] for board in range(self.boards)]
 
@@ -104,11 +106,11 @@ class SeveralBoards:
 
     def node_times(self, model: Model, inputs: Mapping[str, Array], runs: int = 200) -> dict[str, NodeTime]:
         """Times of the operators that the runtime executes, on the first board."""
-        return self._benches[0].node_times(model, inputs, runs)
+        return self.first.node_times(model, inputs, runs)
 
     def run(self, model: Model, batches: Iterable[Mapping[str, Array]]) -> list[list[Array]]:
         """All outputs for each set of inputs, from the first board."""
-        return self._benches[0].run(model, batches)
+        return self.first.run(model, batches)
 
     def close(self) -> None:
         """Frees all boards."""
@@ -138,6 +140,16 @@ class SeveralBoards:
 
 def _scaled(timing: Timing, factor: float) -> Timing:
     return replace(timing, samples_ms=[factor * ms for ms in timing.samples_ms])
+
+
+def _require_several(profiles: Sequence[DeviceProfile]) -> None:
+    """Two names of one board would end each other's agents."""
+    names: dict[str, str] = {}
+    for profile in profiles:
+        if profile.host and names.setdefault(profile.host, profile.name) != profile.name:
+            raise UsageError(
+                f"{names[profile.host]} and {profile.name} are one board ({profile.host}): name it once"
+            )
 
 
 def _require_identical(

@@ -62,6 +62,12 @@ def _networks(network: Network) -> Iterator[Row]:
     )
 
 
+def _figures(network: Network) -> Iterator[Row]:
+    """All figures of the test score, of a task that has several."""
+    for name, value in network.source.accuracy.test_figures.items():
+        yield name, value, network.run.task.metric_unit
+
+
 def _blocks(network: Network) -> Iterator[Row]:
     yield from ((block.name, block.ms) for block in network.source.blocks)
 
@@ -97,6 +103,7 @@ def _deployed(network: Network) -> Iterator[Row]:
             *(getattr(ratio, key) if ratio else None for key in ("median", "low", "high")),
             found.throughput_per_s,
             found.score,
+            found.unscored,
             found.score_of_pytorch,
             found.images,
             found.energy_mj,
@@ -116,6 +123,7 @@ _TABLES: dict[str, tuple[tuple[str, ...], Callable[[Network], Iterator[Row]]]] =
         ),
         _networks,
     ),
+    "figures": (("figure", "test", "unit"), _figures),
     "blocks": (("block", "time_ms"), _blocks),
     "draws": (("draw", "predicted_ms", "measured_ms", "limit_ms", "accepted"), _draws),
     "units": (("unit", "block", "kernel", "kept", "total"), _units),
@@ -123,7 +131,7 @@ _TABLES: dict[str, tuple[tuple[str, ...], Callable[[Network], Iterator[Row]]]] =
     "deployed": (
         (
             *("deployed", "on_device", "in_runtime", "in_precision", *_PERCENTILES, *_OF_DENSE),
-            *("throughput_per_s", "score", "score_of_pytorch", "images", "energy_mj"),
+            *("throughput_per_s", "score", "unscored", "score_of_pytorch", "images", "energy_mj"),
             *("peak_bytes", "size_bytes"),
         ),
         _deployed,

@@ -14,7 +14,7 @@ from hwtickets.report.wording import NOT_MEASURED, amount, interval, quality, sh
 
 _COLOURS = ("#2563eb", "#c2570c", "#0f766e", "#7c3aed", "#be185d", "#475569", "#92700c", "#0369a1")
 #: Marks by precision: as plotly and as the style sheet call them.
-_SYMBOLS = {"fp32": "circle", "fp16": "diamond", "int8": "square"}
+_SYMBOLS = {"fp32": "circle", "fp16": "diamond", "bf16": "pentagon", "int8": "square", "mixed": "hexagon"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def list_deployed(document: Document) -> list[Deployed]:
         Deployed(
             _letter(index),
             _COLOURS[places.index((found.device, found.runtime)) % len(_COLOURS)],
-            _SYMBOLS.get(found.precision, "hexagon"),
+            _SYMBOLS.get(found.precision, "octagon"),
             run,
             found,
         )
@@ -93,7 +93,7 @@ def _row(one: Deployed, several: bool) -> tuple[Cell, ...]:
     found, task = one.found, one.run.task
     latency, ratio = found.latency_ms, found.ratio
     name = f"{one.run.title}: {found.name}" if several else found.name
-    images = "" if found.images is None else f"{found.images} images"
+    images = found.unscored if found.images is None else f"{found.images} images"
     return (
         Cell(f"{one.badge}  {name}", one.where),
         Cell(amount("latency", latency.p50), interval(latency.p10, latency.p90)),

@@ -17,10 +17,15 @@ from hwtickets.report.schema_parts import Amount, Count, Latency, Number, Part, 
 TIMES, PAGE = "times.json", "layers.html"
 #: Folder of a run whose subfolders `benchmark --output-dir` may fill.
 FOLDER = "benchmarks"
+#: What `benchmark` and `verify` must say alike for their figures to be of one network on one device.
+_IDENTITY = ("ticket", "onnx_sha256", "device", "runtime", "precision")
 
 
 class Deployment(Part):
-    """A bundle on a device; `page` leads to its layers, `score` is of validation images on that device."""
+    """A bundle on a device; `page` leads to its layers, `score` is of validation images on that device.
+
+    `unscored` is why there is no score although `verify` was run.
+    """
 
     name: Text
     device: Text
@@ -30,6 +35,7 @@ class Deployment(Part):
     ratio: Ratio | None = None
     throughput_per_s: Amount | None = None
     score: Number | None = None
+    unscored: str = ""
     score_of_pytorch: Number | None = None
     images: Count | None = None
     size_bytes: Count | None = None
@@ -63,10 +69,11 @@ def with_deployments(
 def _read(path: Path, page_folder: Path) -> dict[str, Any]:
     record = read_json(path, "benchmark")
     checked = path.with_name("verify.json")
-    verified = read_json(checked, "verification") if checked.exists() else {}
+    verified = read_json(checked, "verification") if checked.exists() else None
     try:
         page = os.path.relpath(path.with_name(PAGE), page_folder)
-        values = {**_measured(record), **_verified(verified), "name": path.parent.name, "page": page}
+        score = {} if verified is None else _verified(verified, [record[key] for key in _IDENTITY])
+        values = {**_measured(record), **score, "name": path.parent.name, "page": page}
         return Deployment.model_validate(values).model_dump(mode="json")
     except (ValidationError, KeyError, TypeError, AttributeError) as error:
         raise HwticketsError(
@@ -87,6 +94,11 @@ def _measured(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _verified(record: Mapping[str, Any]) -> dict[str, Any]:
+def _verified(record: Mapping[str, Any], identity: Sequence[str]) -> dict[str, Any]:
+    """The figures of a verification of the network that was timed; why there are none, of any other."""
+    if [record.get(key) for key in _IDENTITY] != identity:
+        return {"unscored": "verify.json is of another network or device; verify this one"}
+    if not record["passed"]:
+        return {"unscored": "verification failed: outputs differ from PyTorch"}
     names = {"score": "score_on_samples", "score_of_pytorch": "score_of_pytorch", "images": "images"}
     return {own: record.get(name) for own, name in names.items()}

@@ -20,6 +20,7 @@ _HINT = (
 _TABLE_HINT = (
     "A click on a title sorts. Module: the part of the deployed network that the layer was exported from;"
     " layers without one were put in by the runtime. Bytes: what a layer reads (weights too) and writes."
+    " Dense, sparse: profiled without and with the zeros of 2:4 weights; blank where there are none."
 )
 #: Title on the page and in a file, and whether the column holds numbers.
 _COLUMNS = (
@@ -38,6 +39,9 @@ _COLUMNS = (
     ("Share (%)", "share_percent", True),
     ("Precision", "precision", False),
     ("Sparse kernel", "sparse_kernel", False),
+    ("Dense (ms)", "dense_ms", True),
+    ("Sparse (ms)", "sparse_ms", True),
+    ("Of dense", "sparse_ratio", True),
     ("Kernel", "kernel", False),
 )
 CSV_TITLES = tuple(name for _, name, _ in _COLUMNS)
@@ -81,6 +85,7 @@ def explained(layers: Mapping[str, Sequence[Layer]]) -> list[list[object]]:
             100 * layer["share"],
             layer["precision"],
             {True: "yes", False: "no", None: "not known"}[layer["sparse"]],
+            *(layer[key] for key in ("dense_ms", "sparse_ms", "sparse_ratio")),
             layer["kernel"],
         ]
         for network, own in layers.items()
@@ -159,17 +164,20 @@ def _row(values: Sequence[object], longest_ms: float) -> str:
     network, module, time_ms = str(values[1]), values[4], float(str(values[11]))
     cells = []
     for (title, _, numeric), value in zip(_COLUMNS, values, strict=True):
-        text = escape(
-            f"{value:.4f}"
-            if title.startswith("Time")
-            else f"{value:.1f}"
-            if isinstance(value, float)
-            else str(value)
-        )
+        text = escape(_shown(title, value))
         if title.startswith("Time"):
             text += f'<i style="width:{60 * time_ms / longest_ms:.0f}px;background:{_COLOURS[network]}"></i>'
-        cells.append(
-            f'<td class="number" data-value="{value}">{text}</td>' if numeric else f"<td>{text}</td>"
-        )
+        # What is blank sorts below every figure.
+        key = -1 if value is None else value
+        cells.append(f'<td class="number" data-value="{key}">{text}</td>' if numeric else f"<td>{text}</td>")
     quiet = "" if module else ' class="quiet"'
     return f'<tr{quiet} data-network="{escape(network)}" data-ms="{time_ms}">{"".join(cells)}</tr>'
+
+
+def _shown(title: str, value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, float):
+        return str(value)
+    digits = 4 if title.endswith("(ms)") else 3 if title == "Of dense" else 1
+    return f"{value:.{digits}f}"

@@ -61,10 +61,14 @@ class BudgetResult(Part):
 
 
 class Accuracy(Part):
-    """The task's metric, in the task's unit."""
+    """The task's metric, in the task's unit.
+
+    `test_figures` are those that are found together with `test`, by their names; `test` is the first of them.
+    """
 
     validation: Number | None = None
     test: Number | None = None
+    test_figures: dict[str, Number] = {}
     before_finetune: Number | None = None
 
 
@@ -128,7 +132,7 @@ class Ticket(Dense):
     """A drawn subnet; `sparsity` is a share 0..1, `pattern` that of its masks, if it has any.
 
     `precisions` are those of its parts, where they were drawn; `drop` is what they cost of the score, and
-    `max_drop` what they may.
+    `max_drop` what they may. `estimated` are its operators that the table has neither a row of nor rows around.
     """
 
     id: Text
@@ -146,6 +150,7 @@ class Ticket(Dense):
     units: list[Unit] = []
     draws: list[Draw] = []
     verify: Verification | None = None
+    estimated: list[str] = []
 
 
 class Stage(Part):
@@ -174,7 +179,10 @@ class HistoryPoint(Part):
 
 
 class Run(Part):
-    """One run on one device; `notes` are lines that belong to every figure of it."""
+    """One run on one device; `notes` are lines that belong to every figure of it.
+
+    `unprunable` says by layer why it was not cut.
+    """
 
     schema_version: Literal[1] = Field(alias="schema")
     title: Text
@@ -191,6 +199,7 @@ class Run(Part):
     stages: list[Stage] = []
     table: Table | None = None
     notes: list[str] = []
+    unprunable: dict[str, str] = {}
     history: list[HistoryPoint] = []
 
 

@@ -57,16 +57,7 @@ class Table:
 
 def networks_table(networks: Sequence[Network]) -> Table:
     """Every network: latency, quality, costs; where it ran, if that is not the same for all."""
-    columns = (
-        "Network",
-        "Latency",
-        "Of dense",
-        "Test",
-        "Validation",
-        "MACs",
-        "Parameters",
-        "Size",
-    )
+    columns = ("Network", "Latency", "Of dense", "Test", "Validation", "MACs", "Parameters", "Size")
     several = len({place(network.run) for network in networks}) > 1
     return Table(columns, [_network_row(network, several) for network in networks])
 
@@ -185,7 +176,7 @@ def _network_row(network: Network, several: bool) -> tuple[Cell, ...]:
         Cell(network.name, _origin(network, several), network),
         _latency_cell(network),
         _share_cell(network),
-        Cell(quality(task, source.accuracy.test), _change(network, "test")),
+        Cell(quality(task, source.accuracy.test), _beside_test(network)),
         Cell(
             quality(task, source.accuracy.validation),
             "" if before is None else f"{before:.2f} before finetune",
@@ -196,11 +187,13 @@ def _network_row(network: Network, several: bool) -> tuple[Cell, ...]:
     )
 
 
-def _change(network: Network, split: str) -> str:
-    value, dense = network.accuracy(split), getattr(network.run.dense.accuracy, split)
-    if network.role == "dense" or value is None or dense is None:
-        return ""
-    return f"{value - dense:+.2f} points".replace("-", "−")
+def _beside_test(network: Network) -> str:
+    """The difference to the dense network, and what is found together with the score."""
+    found, dense = network.source.accuracy, network.run.dense.accuracy.test
+    parts = [f"{name} {value:.2f}" for name, value in list(found.test_figures.items())[1:]]
+    if network.role != "dense" and found.test is not None and dense is not None:
+        parts.insert(0, f"{found.test - dense:+.2f} points".replace("-", "−"))
+    return ", ".join(parts)
 
 
 def _origin(network: Network, several: bool) -> str:

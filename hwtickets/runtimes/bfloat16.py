@@ -19,6 +19,7 @@ def in_bfloat16(proto: onnx.ModelProto) -> onnx.ModelProto:
         proto: Opset 22 or older; weights are initializers.
     """
     raised = version_converter.convert_version(proto, BF16_OPSET)
+    raised.ir_version = helper.find_min_ir_version_for(list(raised.opset_import), ignore_unknown=True)
     graph = raised.graph
     kept = {
         node.input[index]

@@ -27,7 +27,7 @@ def to_module(model: bytes | Path, kind: torch.dtype = torch.float32) -> fx.Grap
 
     Args:
         model: A serialized ONNX model, or the file that holds one.
-        kind: Of the numbers that it computes with.
+        kind: Of the numbers that it computes with; fp32 leaves every number in the type that the graph has.
 
     Raises:
         HwticketsError: The model is missing or damaged, or an operator is unknown here; names it.
@@ -36,7 +36,8 @@ def to_module(model: bytes | Path, kind: torch.dtype = torch.float32) -> fx.Grap
     builder = _Builder(proto.graph, kind)
     for node in proto.graph.node:
         builder.append(node)
-    return builder.module([output.name for output in proto.graph.output]).to(kind)
+    module = builder.module([output.name for output in proto.graph.output])
+    return module if kind == torch.float32 else module.to(kind)
 
 
 class _Builder:

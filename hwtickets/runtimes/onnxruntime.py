@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
@@ -136,4 +137,14 @@ def create_session(
         return ort.InferenceSession(source, options, providers=list(providers), disabled_optimizers=disabled)
     except Exception as error:  # The runtime's exceptions share no base class below Exception.
         reason = str(error).split("\n")[0]
-        raise HwticketsError(f"ONNX Runtime cannot load {name}: {reason}; export it again") from error
+        raise HwticketsError(f"ONNX Runtime cannot load {name}: {reason}; {load_advice(model)}") from error
+
+
+def load_advice(model: bytes | Path) -> str:
+    """What helps where a runtime does not load a model; a whole one would be the same exported again."""
+    content = model.read_bytes() if isinstance(model, Path) else model
+    try:
+        whole = bool(onnx.load_model_from_string(content).graph.node)
+    except Exception:  # protobuf's errors have no base of their own.
+        whole = False
+    return "choose another precision or device (hwtickets devices list)" if whole else "export it again"

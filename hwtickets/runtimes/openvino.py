@@ -12,6 +12,7 @@ import openvino as ov
 
 from hwtickets.errors import HwticketsError
 from hwtickets.runtimes.clocks import Timer, cpu_clock, timed
+from hwtickets.runtimes.onnxruntime import load_advice
 
 if TYPE_CHECKING:
     from hwtickets.runtimes.onnxruntime import Array
@@ -97,7 +98,9 @@ def compiled(model: bytes | Path, options: Mapping[str, Any]) -> ov.CompiledMode
         network = _core().read_model(str(model) if isinstance(model, Path) else model)
         return _core().compile_model(network, "CPU", dict(options))
     except RuntimeError as error:
-        raise HwticketsError(f"OpenVINO cannot load {name}: {_reason(error)}; export it again") from error
+        raise HwticketsError(
+            f"OpenVINO cannot load {name}: {_reason(error)}; {load_advice(model)}"
+        ) from error
 
 
 @functools.cache
@@ -108,5 +111,6 @@ def _core() -> ov.Core:
 def _reason(error: RuntimeError) -> str:
     """The line that says what is wrong; the others name OpenVINO's own source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    operators = [line[3:] for line in lines if line.startswith("-- ")][-1:]
     telling = [line for line in lines if not line.startswith(("Exception from", "Check '", "While"))]
-    return (telling or lines or ["it gives no reason"])[0].rstrip(".")
+    return (operators or telling or lines or ["it gives no reason"])[0].rstrip(".")

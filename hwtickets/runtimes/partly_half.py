@@ -16,6 +16,12 @@ _EXACT_INPUTS = {"Resize": (2,)}
 _SUFFIX = "_fp16"
 
 
+def nodes_to_halve(model: bytes) -> list[str]:
+    """Names of the nodes of a serialized model that can be in fp16, in order of execution."""
+    nodes = onnx.load_model_from_string(model).graph.node
+    return [node.name for node in nodes if node.op_type not in _TYPED]
+
+
 def partly_half(model: bytes, nodes: Collection[str]) -> bytes:
     """The serialized model with some nodes in fp16; one Cast for each tensor that comes in or goes out.
 
@@ -93,7 +99,8 @@ class _Halved:
         if name not in self._halves:
             self._halves.add(name)
             if name in self._stored:
-                values = onnx.numpy_helper.to_array(self._stored[name]).astype(np.float16)
+                with np.errstate(over="ignore"):
+                    values = onnx.numpy_helper.to_array(self._stored[name]).astype(np.float16)
                 self.weights.append(onnx.numpy_helper.from_array(values, name + _SUFFIX))
             else:
                 self._cast(name, name + _SUFFIX, onnx.TensorProto.FLOAT16)

@@ -34,7 +34,8 @@ class PyTorch:
         device: "cpu" or "cuda".
         mode: "eager" (operator by operator), "compiled" (torch.compile) or "graphs" (a CUDA graph).
         threads: Threads to compute with on the CPU.
-        precision: "fp32", "fp16" or "bf16"; inputs and outputs are fp32 in all of them.
+        precision: "fp32", "fp16" or "bf16"; inputs and outputs are fp32 in all of them. A graph that has its
+            precision in itself keeps it in "fp32".
 
     Raises:
         DeviceError: There is no GPU that PyTorch can use.
@@ -50,12 +51,14 @@ class PyTorch:
 
     def load(self, model: bytes | Path) -> TorchSession:
         """Builds a network and gets it ready to run."""
-        module: Callable[..., Any] = self._module(model)
+        module = self._module(model)
         if self._mode == "compiled":
-            module = torch.compile(module, dynamic=False, fullgraph=True, options={"freezing": True})
+            compiled = torch.compile(module, dynamic=False, fullgraph=True, options={"freezing": True})
+            return TorchSession(compiled, self._device, self._threads)
+        # Called as a module, it would print a traceback of its own where it fails.
         if self._mode == "graphs":
-            return GraphSession(module, self._threads)
-        return TorchSession(module, self._device, self._threads)
+            return GraphSession(module.forward, self._threads)
+        return TorchSession(module.forward, self._device, self._threads)
 
     def node_times(self, model: bytes | Path, inputs: Mapping[str, Array], runs: int) -> dict[str, NodeTime]:
         """Times of the operators that are executed; see `pytorch_profile`.

@@ -21,6 +21,7 @@ _PRECISIONS = (
 #: Kernels for 2:4 weights have "sparse" in their names, or "sp" as a part of it.
 _SPARSE_KERNEL = re.compile(r"sparse|(?<![a-z0-9])sp(?![a-z0-9])", re.IGNORECASE)
 _PICKED = re.compile(r"\(Sparsity\) TRT inference plan picked sparse implementation for layers: *(.*)")
+_PLACED = re.compile(r"\[(Dla|Gpu)Layer\] (?:[A-Z_]+: )?(.+)")
 _ELIGIBLE = re.compile(r"\(Sparsity\) Layers eligible for sparse math: *(.*)")
 
 
@@ -72,6 +73,30 @@ class SparsityLog:
         if eligible is None and picked is None:
             return None
         return SparsityLog(*(tuple(_split(found[1])) if found else () for found in (eligible, picked)))
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What the builder's log says of the deep-learning accelerator.
+
+    Attributes:
+        layers: What it runs: names of layers, or of groups of them; None where the log does not tell.
+        fallback: Layers that the GPU runs; None where the log does not tell.
+    """
+
+    layers: tuple[str, ...] | None
+    fallback: tuple[str, ...] | None
+
+    @staticmethod
+    def parsed(lines: Sequence[str]) -> Placement:
+        """What the lines of a log say."""
+        found = [match.groups() for line in lines if (match := _PLACED.search(line))]
+        if not found:
+            return Placement(None, None)
+        on = {
+            place: tuple(name.strip() for where, name in found if where == place) for place in ("Dla", "Gpu")
+        }
+        return Placement(on["Dla"], on["Gpu"])
 
 
 def engine_layers(text: str) -> list[EngineLayer]:

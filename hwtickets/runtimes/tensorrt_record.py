@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from hwtickets.runtimes.tensorrt_layers import EngineLayer, SparsityLog, engine_layers
+from hwtickets.runtimes.tensorrt_layers import EngineLayer, Placement, SparsityLog, engine_layers
 
 if TYPE_CHECKING:
     from hwtickets.runtimes.bench import Model
 
-SCHEMA = 1
+#: Of the sidecar, and of the way trtexec is made to build: engines of before are built anew.
+SCHEMA, _BUILD = 1, 2
 _AHEAD = "not measured: built ahead of time without a GPU; the GPU it comes to compiles it when it is loaded"
 _BUILT = "built on the GPU that it is for"
 
@@ -42,7 +43,7 @@ class EngineRecord:
 
     Attributes:
         key: Stands for everything that makes the engine invalid when it changes: model, TensorRT's version,
-            name and compute capability of the GPU, precision and settings.
+            name and compute capability of the GPU, precision and settings, and the builder's other options.
         model_sha256: Of the ONNX model.
         sha256: Of the engine.
         size_bytes: Of the engine.
@@ -54,9 +55,11 @@ class EngineRecord:
         flags: What was set, by TensorRT's names.
         strongly_typed: Whether the graph alone decides the precision.
         batches: Smallest, usual and largest batch; None where it is fixed.
-        dla: "layers" on the accelerator and names of those that fall back to the GPU; None where not asked.
+        dla: What the builder's log says of the accelerator; None where it was not asked for.
         timing_cache: "used", "begun", or "none".
         seconds: That the build took.
+        memory_bytes: Of the GPU for activations and kernels, besides the weights; None where the builder does
+            not tell (trtexec), or no GPU could read the engine.
         layers: What the inspector says; None where no GPU could read the engine.
         sparsity: What the log says of 2:4 weights; None where it says nothing.
         log: Warnings, and what the log says of sparsity.
@@ -74,9 +77,10 @@ class EngineRecord:
     flags: tuple[str, ...]
     strongly_typed: bool
     batches: tuple[int, ...] | None
-    dla: Mapping[str, Any] | None
+    dla: Placement | None
     timing_cache: str
     seconds: float
+    memory_bytes: int | None
     layers: tuple[EngineLayer, ...] | None
     sparsity: SparsityLog | None
     log: tuple[str, ...]
@@ -88,8 +92,9 @@ class EngineRecord:
 
     @property
     def runtime(self) -> str:
-        """TensorRT and its version, e.g. "TensorRT 10.3.0"."""
-        return f"{'TensorRT-RTX' if self.builder == 'tensorrt_rtx' else 'TensorRT'} {self.version}"
+        """TensorRT and its version in three numbers, e.g. "TensorRT 10.3.0"."""
+        name = "TensorRT-RTX" if self.builder == "tensorrt_rtx" else "TensorRT"
+        return f"{name} {plain_version(self.version)}"
 
     @staticmethod
     def built(
@@ -100,13 +105,13 @@ class EngineRecord:
         Args:
             model_sha256: Of the ONNX model.
             settings: What was asked.
-            found: The builder's answer: "module", "version", "gpu" and the other fields by their names here.
+            found: The builder's answer: "module", "version", "gpu" and the other fields by their names here;
+                "placed" are the lines of its log that `dla` is read from.
             layers: The inspector's JSON.
         """
         log = tuple(found["log"])
-        values = {name: found[name] for name in ("sha256", "size_bytes", "gpu", "dla", "seconds")}
+        values = {name: found[name] for name in _AS_ANSWERED}
         return EngineRecord(
-            key=engine_key(model_sha256, found["module"], found["version"], found["gpu"], settings),
             model_sha256=model_sha256,
             builder=found["module"],
             version=found["version"],
@@ -115,7 +120,7 @@ class EngineRecord:
             flags=tuple(found["flags"]),
             strongly_typed=found["strongly_typed"],
             batches=tuple(found["batches"]) if found["batches"] else None,
-            timing_cache=found["timing_cache"],
+            dla=Placement.parsed(found["placed"]) if settings.dla else None,
             layers=None if layers is None else tuple(engine_layers(layers)),
             sparsity=SparsityLog.parsed(log),
             log=log,
@@ -131,17 +136,35 @@ class EngineRecord:
         return plain
 
 
+class EngineStore(Protocol):
+    """Where engines are kept, by the keys of their records."""
+
+    def fetch(self, plan: str) -> bytes:
+        """The engine itself."""
+
+    def replace(self, plan: str, engine: bytes) -> None:
+        """Puts another engine of the same model in its place."""
+
+
 @dataclass(frozen=True)
 class BuiltEngine:
     """An engine where it was built.
 
     Attributes:
         record: What is known of it.
-        read: Fetches the engine itself.
+        store: Where it is kept.
     """
 
     record: EngineRecord
-    read: Callable[[], bytes]
+    store: EngineStore
+
+    def read(self) -> bytes:
+        """The engine itself."""
+        return self.store.fetch(self.record.key)
+
+    def replace(self, engine: bytes) -> None:
+        """Has another engine of the same model run from now on."""
+        self.store.replace(self.record.key, engine)
 
 
 @runtime_checkable
@@ -157,11 +180,22 @@ class EngineBench(Protocol):
         """
 
 
+#: Fields that a record has as the builder answers them.
+_AS_ANSWERED = ("key", "sha256", "size_bytes", "gpu", "timing_cache", "seconds", "memory_bytes")
+
+
 def engine_key(
-    model_sha256: str, builder: str, version: str, gpu: Mapping[str, str] | None, settings: EngineSettings
+    model_sha256: str, version: str, gpu: Mapping[str, str] | None, arguments: Sequence[str]
 ) -> str:
-    """A name for everything that an engine depends on, 64 hexadecimal digits."""
-    parts = [model_sha256, builder, plain_version(version), dict(gpu) if gpu else None, asdict(settings)]
+    """A name for everything that an engine of trtexec depends on, 64 hexadecimal digits.
+
+    Args:
+        model_sha256: Of the ONNX model.
+        version: Of TensorRT.
+        gpu: Its name and compute capability.
+        arguments: Of trtexec: settings and all other options.
+    """
+    parts = [_BUILD, model_sha256, plain_version(version), dict(gpu) if gpu else None, list(arguments)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -23,7 +23,7 @@ def call_for(node: OnnxNode) -> Call:
     if node.kind in _PLAIN:
         return Call(_PLAIN[node.kind])
     if node.kind in ("QuantizeLinear", "DequantizeLinear"):
-        raise node.refused("PyTorch has no 8-bit operators for it")
+        raise node.refused("PyTorch has no 8-bit operators for it, nearest: fp32")
     if node.kind not in _BUILDERS:
         raise node.refused("this operator is unknown here")
     return _BUILDERS[node.kind](node)

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 
 from hwtickets.errors import DeviceError, UsageError
 from hwtickets.runtimes.tensorrt_record import EngineSettings, plain_version
+from hwtickets.runtimes.to_build import ToBuild
 
 #: Small networks are bound by launching kernels, a sleeping wait adds its own time, a network's inputs are on
 #: the device already, and the profiler slows down what it watches. From 11 on, all four are the default and
 #: their old names do nothing.
 _TIMING = ("useCudaGraph", "useSpinWait", "noDataTransfers", "separateProfileRun")
 _WARMUP_MS = 200
+Shapes = Mapping[str, Sequence[int]]
+_NONE: Shapes = {}
+_FIXED = ToBuild()
+#: Smallest, usual and largest batch of a network that leaves it open, as of TensorRT's Python module.
+BATCHES = (1, 8, 32)
 _DLA_CORE = "useDLACore=0"
 #: What trtexec prints of itself while the options above are in force.
 IN_FORCE = {
@@ -58,13 +64,14 @@ class Offered:
         return name in self.options and "[Deprecated]" not in self.options[name]
 
 
-def build_arguments(offered: Offered, settings: EngineSettings) -> list[str]:
+def build_arguments(offered: Offered, settings: EngineSettings, network: ToBuild = _FIXED) -> list[str]:
     """Arguments that build an engine and do no more.
 
     Args:
         offered: By the trtexec that will run.
         settings: What is asked of the builder. Where networks can be strongly typed, the precision is the
             graph's own and no flag is needed.
+        network: What it says of its build.
 
     Returns:
         With the placeholders {model}, {plan}, {timing_cache} and {out:layers} for paths.
@@ -76,14 +83,19 @@ def build_arguments(offered: Offered, settings: EngineSettings) -> list[str]:
     return [
         "--onnx={model}",
         "--saveEngine={plan}",
-        "--timingCacheFile={timing_cache}",
+        *([] if network.anew else ["--timingCacheFile={timing_cache}"]),
         "--profilingVerbosity=detailed",
         "--exportLayerInfo={out:layers}",
         "--skipInference" if offered.has("skipInference") else "--buildOnly",
-        *_flags(offered, _precision_flags(offered, settings)),
+        *_flags(offered, _precision_flags(offered, settings, network)),
         *_flags(offered, ["sparsity=enable"] if settings.sparse else []),
         *_flags(offered, [_DLA_CORE, "allowGPUFallback"] if settings.dla else []),
         *_flags(offered, pool),
+        *(
+            argument
+            for option, batch in zip(("minShapes", "optShapes", "maxShapes"), BATCHES, strict=True)
+            for argument in _sized({name: (batch, *rest) for name, rest in network.free.items()}, option)
+        ),
     ]
 
 
@@ -92,13 +104,16 @@ def flags_set(arguments: Sequence[str]) -> list[str]:
     return [flag for argument, flag in _FLAG_NAMES.items() if argument in arguments]
 
 
-def timing_arguments(offered: Offered, iterations: int, dla: bool = False) -> list[str]:
+def timing_arguments(
+    offered: Offered, iterations: int, dla: bool = False, sizes: Shapes = _NONE
+) -> list[str]:
     """Arguments that time an engine, every option said that has a say in the result.
 
     Args:
         offered: By the trtexec that will run.
         iterations: Timed runs.
         dla: Whether the engine is for the deep-learning accelerator.
+        sizes: Shapes of the inputs that the engine leaves open.
     """
     streams = "infStreams" if offered.has("infStreams") else "streams"
     return [
@@ -111,21 +126,24 @@ def timing_arguments(offered: Offered, iterations: int, dla: bool = False) -> li
         f"--{streams}=1",
         *_flags(offered, _TIMING),
         *_on_core(dla),
+        *_sized(sizes),
         "--exportTimes={out:times}",
     ]
 
 
-def profile_arguments(offered: Offered, iterations: int, dla: bool = False) -> list[str]:
+def profile_arguments(
+    offered: Offered, iterations: int, dla: bool = False, sizes: Shapes = _NONE
+) -> list[str]:
     """Arguments that time the layers of an engine and say what they are made of; see `timing_arguments`."""
     return [
-        *timing_arguments(offered, iterations, dla),
+        *timing_arguments(offered, iterations, dla, sizes),
         "--profilingVerbosity=detailed",
         "--exportProfile={out:profile}",
         "--exportLayerInfo={out:layers}",
     ]
 
 
-def run_arguments(inputs: Sequence[str], dla: bool = False) -> list[str]:
+def run_arguments(inputs: Sequence[str], dla: bool = False, sizes: Shapes = _NONE) -> list[str]:
     """Arguments that run an engine once; {input0}, {input1}, ... stand for files of raw values."""
     values = ",".join(f"{name}:{{input{index}}}" for index, name in enumerate(inputs))
     return [
@@ -134,6 +152,7 @@ def run_arguments(inputs: Sequence[str], dla: bool = False) -> list[str]:
         "--duration=0",
         "--warmUp=0",
         *_on_core(dla),
+        *_sized(sizes),
         f"--loadInputs={values}",
         "--exportOutput={out:output}",
     ]
@@ -159,23 +178,35 @@ def strongly_typed(offered: Offered, dla: bool = False) -> bool:
 
 
 #: What a network that is not strongly typed is allowed besides fp32.
-_PRECISION_FLAGS: Mapping[str, list[str]] = {"fp32": [], "fp16": ["fp16"], "int8": ["int8", "fp16"]}
+_QUANTIZED = ["int8", "fp16"]
+_PRECISION_FLAGS: Mapping[str, list[str]] = {
+    "fp32": [],
+    "fp16": ["fp16"],
+    "int8": _QUANTIZED,
+    "mixed": _QUANTIZED,
+}
 _FLAG_NAMES = {
     "--sparsity=enable": "SPARSE_WEIGHTS",
-    "--fp16": "FP16",
     "--int8": "INT8",
+    "--fp16": "FP16",
     "--allowGPUFallback": "GPU_FALLBACK",
 }
 
 
-def _precision_flags(offered: Offered, settings: EngineSettings) -> list[str]:
+def _precision_flags(offered: Offered, settings: EngineSettings, network: ToBuild) -> list[str]:
     if strongly_typed(offered, settings.dla):
         return ["stronglyTyped"]
-    precision = settings.precision
+    precision = "int8" if network.quantized else settings.precision
     if precision not in _PRECISION_FLAGS:
         version, known = plain_version(offered.version), ", ".join(_PRECISION_FLAGS)
         raise UsageError(f"TensorRT {version} has no {precision}; it has {known}")
     return _PRECISION_FLAGS[precision]
+
+
+def _sized(sizes: Shapes, option: str = "shapes") -> list[str]:
+    """Shapes by input; trtexec takes none where the network's own are fixed."""
+    named = ",".join(f"{name}:{'x'.join(map(str, shape))}" for name, shape in sizes.items())
+    return [f"--{option}={named}"] if sizes else []
 
 
 def _on_core(dla: bool) -> list[str]:

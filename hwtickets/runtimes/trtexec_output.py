@@ -118,6 +118,11 @@ def notes(printed: str) -> list[str]:
     return [text.strip() for kind, text in lines if kind == "W" or "(Sparsity)" in text][:_MOST_NOTES]
 
 
+def placed(printed: str) -> list[str]:
+    """The lines that say which layers the accelerator runs and which the GPU; see `Placement`."""
+    return re.findall(r"\[(?:Dla|Gpu)Layer\] .+", printed)
+
+
 def _entries(text: str, what: str) -> list[dict[str, Any]]:
     found = _json(text, what)
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):

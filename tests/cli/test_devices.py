@@ -34,6 +34,7 @@ def test_facts_are_shown_with_where_they_come_from(capsys: pytest.CaptureFixture
     assert "(vector unit" in shown["alignment"]
     assert "not known" in shown["dla cores"] and shown["reached"] == "this machine"
     assert shown["sensors"].count("(") >= 1
+    assert (shown["graphs"], shown["operator times"]) == ("fp32, fp16, int8", "yes")
 
 
 @pytest.mark.parametrize("alias", ALIASES)

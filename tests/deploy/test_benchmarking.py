@@ -13,14 +13,20 @@ import pytest
 
 from hwtickets.cli.main import run
 from hwtickets.deploy.benchmarking import DENSE, TICKET, Plan, take_measurements
-from hwtickets.deploy.bundle import Bundle, read_bundle
+from hwtickets.deploy.bundle import Bundle, read_bundle, write_bundle
 from hwtickets.deploy.cold import ColdStart, cold_start_here
+from hwtickets.deploy.onnx_export import GraphOptions
+from hwtickets.deploy.two_four import pruned, weight_sparsity
 from hwtickets.devices import DeviceProfile, get_device, open_bench
 from hwtickets.errors import DeviceError
+from hwtickets.files import sha256_of
 from hwtickets.power import EnergyPerRun, NoMeterError
+from hwtickets.report.deployment import deployments_of
 from hwtickets.runtimes import Timing
 from hwtickets.runtimes.profiling import NodeTime
 from hwtickets.runtimes.runtime import NoProfileError
+from hwtickets.runtimes.tensorrt_record import BuiltEngine
+from tests.deploy.test_sparse_account import PICKED, engine_record
 
 #: Keys of a benchmark on a machine that tells neither clocks nor energy.
 _MODEL_OF_A_BOARD = DeviceProfile(
@@ -77,6 +83,18 @@ class _Board:
         return self._energy
 
 
+class _EngineBoard(_Board):
+    """A board with TensorRT, whose answers are made up: zeros of 2:4 halve the time, one kernel is sparse."""
+
+    def engine(self, model: Any, settings: Any = None) -> BuiltEngine:
+        return BuiltEngine(engine_record(None, f"{PICKED}blocks.1.expand/14_Conv"), lambda: b"")
+
+    def node_times(self, model: Any, inputs: Any, runs: int = 200) -> dict[str, NodeTime]:
+        weights = weight_sparsity(model)
+        time_ms = 0.25 if any(weight.holds for weight in weights) else 0.5
+        return {weight.node: NodeTime("Convolution", time_ms) for weight in weights}
+
+
 def _measured(plan: Plan, board: _Board) -> dict[str, Any]:
     return take_measurements(plan, board).summary  # type: ignore[arg-type]
 
@@ -121,6 +139,23 @@ def test_clocks_and_discarded_runs_of_a_board_are_reported(bundle: Bundle) -> No
     summary = _measured(Plan(bundle, _MODEL_OF_A_BOARD, 10), _Board())
     assert summary["clocks_mhz"] == {"before": {"gpu": 918}, "after": {"gpu": 612}}
     assert (summary["discarded_runs"], summary["throttling"]) == (5, "5 runs discarded")
+
+
+def test_layers_with_2_4_weights_say_what_dense_and_sparse_took(run_folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run_folder / "bundle", tmp_path / "bundle")
+    (copy / "model.onnx").write_bytes(pruned(copy / "model.onnx"))
+    facts = json.loads((copy / "model.json").read_text())
+    (copy / "model.json").write_text(
+        json.dumps({**facts, "onnx_sha256": sha256_of(copy / "model.onnx")}), encoding="utf-8"
+    )
+    plan = Plan(read_bundle(copy), _MODEL_OF_A_BOARD, 10)
+    layers = take_measurements(plan, _EngineBoard()).layers[TICKET]  # type: ignore[arg-type]
+    holds = {weight.node: weight.holds for weight in weight_sparsity(copy / "model.onnx")}
+    assert {True, False} == set(holds.values()) and {layer.name for layer in layers} > set(holds)
+    for layer in layers:
+        expected = (0.5, 0.25, 0.5) if holds.get(layer.name) else (None, None, None)
+        assert (layer.dense_ms, layer.sparse_ms, layer.sparse_ratio) == expected
+    assert [layer.name for layer in layers if layer.sparse] == ["blocks.1.expand/14_Conv"]
 
 
 def test_every_build_is_a_model_that_no_cache_knows(bundle: Bundle) -> None:
@@ -180,6 +215,19 @@ def test_the_command_leaves_a_page_a_table_and_every_sample(
     )
     assert (out / "layers.csv").read_text().count("\n") == 1 + sum(map(len, record["layers"].values()))
     assert "blocks.1" in (out / "layers.html").read_text()
+
+
+def test_the_report_shows_no_score_of_another_network(run_folder: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "benchmarks" / "cpu", tmp_path / "other"
+    write_bundle(run_folder / "ticket", other, graph=GraphOptions(dynamic_batch=True))
+    place = ["--output-dir", str(out)]
+    assert run(["verify", str(run_folder / "bundle"), *place]) == 0
+    assert run(["benchmark", str(other), "--runs", "5", *place]) == 0
+    [mixed_up] = deployments_of(tmp_path, tmp_path)
+    assert mixed_up["score"] is None and "another network" in mixed_up["unscored"]
+    assert run(["verify", str(other), *place]) == 0
+    [same] = deployments_of(tmp_path, tmp_path)
+    assert same["score"] is not None and same["unscored"] == ""
 
 
 @pytest.mark.parametrize(

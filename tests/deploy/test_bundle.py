@@ -269,7 +269,7 @@ def test_a_bundle_for_another_runtime_takes_the_place_of_the_runners(
 
 def test_only_the_runner_of_the_task_travels(exported: Path) -> None:
     assert {path.name for path in exported.glob("*.py")} == {
-        *("run.py", "network.py", "pictures.py", "classification.py"),
+        *("run.py", "network.py", "pictures.py", "classification.py", "hwt_write.py"),
     }
     facts = read_bundle(exported).facts
     assert (exported / "labels.txt").read_text().splitlines() == facts["classes"]

@@ -51,7 +51,7 @@ def _damaged(model: bytes, weight: str) -> bytes:
     return serialized
 
 
-def _damage_copy(run_folder: Path, weight: str, place: Path) -> Path:
+def damage_copy(run_folder: Path, weight: str, place: Path) -> Path:
     """A copy of the bundle with a damaged weight and the hash of the damaged model."""
     bundle = shutil.copytree(run_folder / "bundle", place / "bundle")
     (bundle / "model.onnx").write_bytes(_damaged((bundle / "model.onnx").read_bytes(), weight))
@@ -84,20 +84,36 @@ def test_a_damaged_weight_is_found_by_its_operator(
 def test_verify_names_the_operator_in_one_line_and_ends_with_5(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = _damage_copy(run_folder, "blocks.0.project.weight", tmp_path)
+    bundle = damage_copy(run_folder, "blocks.0.project.weight", tmp_path)
     shutil.copytree(run_folder / "ticket", tmp_path / "ticket")
-    assert run(["verify", str(bundle), "--output-dir", str(tmp_path / "found")]) == 5
+    found = ["--output-dir", str(tmp_path / "found")]
+    assert run(["verify", str(run_folder / "bundle"), *found]) == 0
+    assert json.loads((tmp_path / "found" / "verify.json").read_text())["passed"] is True
+    capsys.readouterr()
+    assert run(["verify", str(bundle), *found]) == 5
     shown = capsys.readouterr()
     assert shown.out == "" and len(shown.err.splitlines()) == 1
     assert "the first to differ is blocks.0.project/11_Conv (Conv; block blocks.0" in shown.err
     assert f"the fp32 graph of {tmp_path / 'ticket'}" in shown.err
-    assert not (tmp_path / "found").exists(), "nothing is written of a bundle that is wrong"
+    record = json.loads((tmp_path / "found" / "verify.json").read_text())
+    assert record["passed"] is False and record["max_rel_error"] > record["tolerance"]
+
+
+def test_outputs_that_are_not_numbers_are_written_as_a_failure(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = shutil.copytree(run_folder / "bundle", tmp_path / "bundle")
+    expected = np.load(bundle / "samples" / "expected.npy")
+    np.save(bundle / "samples" / "expected.npy", np.full_like(expected, np.nan))
+    assert run(["verify", str(bundle), "--output-dir", str(tmp_path)]) == 5
+    record = json.loads((tmp_path / "verify.json").read_text())
+    assert record["passed"] is False and record["max_rel_error"] is None
 
 
 def test_without_the_ticket_the_own_file_is_the_reference(
     run_folder: Path, tmp_path: Path, bench: Bench
 ) -> None:
-    bundle = read_bundle(_damage_copy(run_folder, "blocks.0.project.weight", tmp_path))
+    bundle = read_bundle(damage_copy(run_folder, "blocks.0.project.weight", tmp_path))
     text = why_it_differs(bundle, bench, verify_bundle(bundle, bench)[0], None)
     own = "the bundle's own file in ONNX Runtime here (--ticket FOLDER compares with its ticket)"
     assert text == f"no operator differs alone, compared with {own}"
@@ -108,7 +124,7 @@ def test_without_the_ticket_the_own_file_is_the_reference(
 def test_the_ticket_of_another_bundle_is_a_usage_error(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = _damage_copy(run_folder, "blocks.0.project.weight", tmp_path)
+    bundle = damage_copy(run_folder, "blocks.0.project.weight", tmp_path)
     facts = json.loads((bundle / "model.json").read_text()) | {"ticket": "0" * 16}
     (bundle / "model.json").write_text(json.dumps(facts))
     assert run(["verify", str(bundle), "--ticket", str(run_folder / "ticket")]) == 2
@@ -186,4 +202,6 @@ def test_a_bundle_is_verified_on_images_of_its_task(
     assert (result["images"], result["top1_agreement"], result["device"]) == (12, 1.0, "cpu")
     assert result["score_on_samples"] == result["score_of_pytorch"]
     assert result["cosine"] == pytest.approx(1)
-    assert json.loads((found / "verify.json").read_text()) == result
+    record = json.loads((found / "verify.json").read_text())
+    assert record == {**result, **{key: record[key] for key in ("ticket", "onnx_sha256", "passed")}}
+    assert record["passed"] is True and record["onnx_sha256"] == sha256_of(Path(bundle) / "model.onnx")

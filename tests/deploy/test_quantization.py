@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from hwtickets import api
 from hwtickets.cli.main import run
 from hwtickets.deploy.bundle import read_bundle
+from hwtickets.deploy.onnx_export import export_onnx
 from hwtickets.deploy.quantization import TENSORRT, X86, Quantizer, recipe_for
-from hwtickets.deploy.sensitivity import quantize_within
+from hwtickets.deploy.sensitivity import Lowering, lowered_within
 from hwtickets.errors import HwticketsError, NumericsError, UsageError
 from hwtickets.progress import Progress
 from hwtickets.runtimes import load
@@ -77,18 +79,35 @@ def test_no_more_operators_stay_in_fp32_than_the_accuracy_asks_for(
     def score(model: bytes) -> float:
         return float(-max(0, _in_int8(model) - bearable))
 
-    found = quantize_within(quantizer, score, 0.0, exact, images[:4])
+    lowering = Lowering("int8", quantizer.nodes, quantizer.quantized)
+    found = lowered_within(lowering, score, 0.0, exact, images[:4])
     assert _in_int8(found.model) == bearable
     assert len(found.kept) == len(quantizer.nodes) - bearable
-    worst = quantize_within(quantizer, score, -1.0, exact, images[:4])
+    worst = lowered_within(lowering, score, -1.0, exact, images[:4])
     assert worst.kept == found.kept[: len(worst.kept)]
 
 
 def test_a_network_that_bears_no_int8_is_refused(
     exact: bytes, images: np.ndarray, quantizer: Quantizer
 ) -> None:
-    with pytest.raises(NumericsError, match=r"int8 loses too much: -1 .*--max-drop"):
-        quantize_within(quantizer, lambda model: -_in_int8(model), 0.0, exact, images[:4])
+    lowering, count = Lowering("int8", quantizer.nodes, quantizer.quantized), len(quantizer.nodes)
+    said = rf"int8 loses too much: -1 .* even with {count - 1} of the {count} operators in fp32 .*--max-drop"
+    with pytest.raises(NumericsError, match=said):
+        lowered_within(lowering, lambda model: -_in_int8(model), 0.0, exact, images[:4])
+
+
+def test_resizes_and_norms_can_stay_in_fp32(images: np.ndarray) -> None:
+    norm = torch.nn.Sequential(torch.nn.Upsample(scale_factor=2), torch.nn.LayerNorm(24))
+    model = export_onnx(
+        torch.nn.Sequential(norm, torch.nn.Flatten(), torch.nn.Linear(576, 3)).eval(), (1, 12, 12)
+    )
+    quantizer = Quantizer(model, X86, images)
+    kinds = {name.rpartition("_")[2]: name for name in quantizer.nodes}
+    assert set(kinds) == {"Resize", "LayerNormalization", "Gemm"}
+    graph = onnx.load_model_from_string(quantizer.quantized([kinds["LayerNormalization"]])).graph
+    made = {output: node.op_type for node in graph.node for output in node.output}
+    (kept,) = (node for node in graph.node if node.op_type == "LayerNormalization")
+    assert made.get(kept.input[1]) is None, "its scale is stored in fp32"
 
 
 @pytest.mark.parametrize(
@@ -96,6 +115,10 @@ def test_a_network_that_bears_no_int8_is_refused(
     [
         (np.zeros((0, 1, 12, 12), np.float32), "is empty"),
         (np.full((3, 1, 12, 12), 0.5, np.float32), "is constant"),
+        (
+            np.float32([-2.1, -2, -1.8]).reshape(1, 3, 1, 1) * np.ones((3, 3, 12, 12), np.float32),
+            "is constant",
+        ),
         (np.full((3, 1, 12, 12), np.nan, np.float32), "holds values that are not numbers"),
     ],
 )

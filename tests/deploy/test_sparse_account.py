@@ -21,7 +21,7 @@ WEIGHTS = [
 PICKED = "(Sparsity) TRT inference plan picked sparse implementation for layers: "
 
 
-def _record(layers: str | None, *log: str) -> EngineRecord:
+def engine_record(layers: str | None, *log: str) -> EngineRecord:
     found: dict[str, Any] = {
         "module": "trtexec",
         "version": "10.3.0",
@@ -30,7 +30,9 @@ def _record(layers: str | None, *log: str) -> EngineRecord:
         "flags": ["SPARSE_WEIGHTS"],
         "strongly_typed": True,
         "batches": None,
-        "dla": None,
+        "key": "k",
+        "placed": [],
+        "memory_bytes": None,
         "timing_cache": "used",
         "seconds": 1.0,
         "sha256": "0" * 64,
@@ -43,7 +45,7 @@ def _record(layers: str | None, *log: str) -> EngineRecord:
 
 def test_the_kernels_name_decides_in_both_forms_of_the_inspector() -> None:
     for file in ("sparse-10.json", "sparse-11.json"):
-        account = sparse_account(WEIGHTS, _record(file))
+        account = sparse_account(WEIGHTS, engine_record(file))
         assert [entry.kernel for entry in account] == ["dense", "sparse", "dense"]
         assert [entry.pattern for entry in account] == [
             "input channels a filter: 3, not a multiple of 4",
@@ -54,27 +56,27 @@ def test_the_kernels_name_decides_in_both_forms_of_the_inspector() -> None:
 
 
 def test_the_log_decides_where_kernels_are_not_told() -> None:
-    account = sparse_account(WEIGHTS, _record(None, PICKED + "body.wide + body.relu"))
+    account = sparse_account(WEIGHTS, engine_record(None, PICKED + "body.wide + body.relu"))
     assert [entry.kernel for entry in account] == ["dense", "sparse", "dense"]
 
 
 def test_eligible_weights_prove_nothing() -> None:
     log = "(Sparsity) Layers eligible for sparse math: body.wide, body.narrow"
-    account = sparse_account(WEIGHTS, _record(None, log, PICKED))
+    account = sparse_account(WEIGHTS, engine_record(None, log, PICKED))
     assert {entry.kernel for entry in account} == {"dense"}
 
 
 def test_where_nothing_is_told_nothing_is_claimed() -> None:
-    account = sparse_account(WEIGHTS, _record(None))
+    account = sparse_account(WEIGHTS, engine_record(None))
     assert {entry.kernel for entry in account} == {"not told"}
 
 
 def test_times_are_those_of_the_layer_that_a_weight_is_part_of() -> None:
     dense = {"stem.conv": NodeTime("", 0.5), "body.wide": NodeTime("", 2.0), "body.narrow": NodeTime("", 1.0)}
     sparse = {**dense, "body.wide": NodeTime("", 1.5)}
-    account = sparse_account(WEIGHTS, _record("sparse-10.json"), dense, sparse)
+    account = sparse_account(WEIGHTS, engine_record("sparse-10.json"), dense, sparse)
     assert [(entry.dense_ms, entry.sparse_ms, entry.ratio) for entry in account[1:]] == [
         (2.0, 1.5, 0.75),
         (1.0, 1.0, 1.0),
     ]
-    assert sparse_account(WEIGHTS, _record("sparse-10.json"))[1].ratio is None
+    assert sparse_account(WEIGHTS, engine_record("sparse-10.json"))[1].ratio is None

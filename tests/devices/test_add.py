@@ -61,6 +61,13 @@ def test_the_accelerator_of_a_board_is_a_device_of_its_own() -> None:
     assert (added.dla, added.precisions) == (True, ("fp16",))
 
 
+def test_the_workspace_of_engines_can_be_limited() -> None:
+    line = "devices add orin --ssh me@orin.invalid --runtime trtexec --workspace-mb 256"
+    assert run(line.split()) == 0
+    assert get_device("orin").workspace_mb == 256
+    assert run([*line.replace("trtexec", "onnxruntime").split()]) == 2
+
+
 def test_the_result_can_be_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["devices", "add", "orin", "--ssh", "me@orin.invalid", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["profile"]["host"] == "me@orin.invalid"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hwtickets.devices import differences, fingerprint, fingerprint_id, get_device
+from hwtickets.devices import decisive, differences, fingerprint, fingerprint_id, get_device
 
 
 def test_one_machine_has_one_fingerprint() -> None:
@@ -20,3 +20,10 @@ def test_the_python_version_does_not_change_latencies() -> None:
 
 def test_a_field_that_only_one_side_has_is_a_difference() -> None:
     assert differences({}, {"cpu": "new"}) == ["cpu: unknown -> new"]
+
+
+def test_another_trtexec_or_other_timing_options_are_another_device() -> None:
+    found = {**fingerprint(get_device("cpu")), "trtexec": "8.5.2", "timing": "--useSpinWait"}
+    for changed in ({"trtexec": "8.6.1"}, {"timing": "useSpinWait by default"}):
+        assert fingerprint_id({**found, **changed}) != fingerprint_id(found)
+        assert changed.keys() <= decisive({**found, **changed}).keys()

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.loopback import loopback_boards, missing_reason
 from hwtickets.cli.main import run
-from hwtickets.devices import fingerprint, get_device
+from hwtickets.devices import DeviceProfile, fingerprint, get_device
 from hwtickets.devices.several import REFERENCE, SeveralBoards, open_boards
 from hwtickets.errors import DeviceError, UsageError
 from hwtickets.runtimes.bench import LocalBench, Model
@@ -78,6 +78,15 @@ def test_devices_of_other_fingerprints_are_refused_with_what_differs() -> None:
     profiles = [get_device("cpu"), get_device("cpu", threads=2)]
     with pytest.raises(UsageError, match=r"cpu and cpu are not identical.*threads: 1 -> 2"):
         open_boards(profiles, "fp32")
+
+
+def test_one_board_under_two_names_is_refused_before_its_agents_end_one_another() -> None:
+    boards = [
+        DeviceProfile(name=name, description="", connection="ssh", host="me@nowhere.invalid")
+        for name in ("one", "two")
+    ]
+    with pytest.raises(UsageError, match=r"one and two are one board \(me@nowhere.invalid\): name it once"):
+        open_boards(boards, "fp32")
 
 
 @pytest.fixture

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from PIL import Image
 
 from hwtickets.deploy.kit import kit_files
+from hwtickets.files import sha256_of
 from tests.deploy.conftest import ticket_folder  # noqa: F401
 from tests.export.toys import write_toy
 
@@ -56,6 +62,26 @@ def _link(package: str, site: Path) -> None:
     for path in (source, libraries):
         if path.exists():
             (site / path.name).symlink_to(path)
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of its own with some kilobytes; `fill` takes the rest."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("a disk of its own takes root: mount -t tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(folder: Path) -> list[Path]:
+    """Leaves no room on a disk; the files that are on it."""
+    with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    return sorted(folder.iterdir())
 
 
 @pytest.fixture
@@ -114,3 +140,26 @@ def one_line(done: subprocess.CompletedProcess[str], code: int = 1) -> str:
     assert done.returncode == code, done.stderr
     assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1, done.stderr
     return done.stderr
+
+
+def framed(bundle: Path, share: float) -> str:
+    """A white square in a black frame, and a bundle whose network saw this share of the shorter side."""
+    pixels = np.zeros((16, 16), dtype=np.uint8)
+    pixels[3:13, 3:13] = 255
+    Image.fromarray(pixels).convert("RGB").save(bundle / "framed.ppm")
+    facts = json.loads((bundle / "model.json").read_text())
+    facts["preprocessing"]["crop_share"] = share
+    (bundle / "model.json").write_text(json.dumps(facts))
+    with (bundle / "model.txt").open("a") as file:
+        file.write(f"crop_share {share}\n")
+    return "framed.ppm"
+
+
+def make_newer(bundle: Path) -> None:
+    """Gives a bundle's network the format of a year to come."""
+    proto = onnx.load(bundle / "model.onnx")
+    proto.ir_version = 99
+    (bundle / "model.onnx").write_bytes(proto.SerializeToString())
+    facts = json.loads((bundle / "model.json").read_text())
+    facts["onnx_sha256"] = sha256_of(bundle / "model.onnx")
+    (bundle / "model.json").write_text(json.dumps(facts))

@@ -172,6 +172,19 @@ def test_a_file_arrives_in_pieces_and_goes_on_after_a_break(talk: Talk, tmp_path
     again.end()
 
 
+@pytest.mark.parametrize(("left", "have"), [(bytes(1000), 1000), (b"1" * 1000, 0)])
+def test_an_agent_killed_after_the_last_piece_leaves_a_file_to_finish_or_to_begin_anew(
+    talk: Talk, tmp_path: Path, left: bytes, have: int
+) -> None:
+    content = bytes(1000)
+    sha256 = hashlib.sha256(content).hexdigest()
+    talk.open()
+    (tmp_path / "cache" / "models" / f"{sha256}.part").write_bytes(left)
+    assert talk.result("put", sha256=sha256, size=1000) == {"have": have}
+    assert talk.put(content) == sha256
+    assert (tmp_path / "cache" / "models" / sha256).read_bytes() == content
+
+
 def test_a_file_that_arrives_damaged_is_sent_anew(talk: Talk) -> None:
     talk.open()
     data = base64.b64encode(b"damaged").decode()

@@ -33,7 +33,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-fsanitize=address,undefined",
         "-D_GLIBCXX_ASSERTIONS",
     ]
-    files = [str(Path(__file__).with_name("npy_copy.cpp")), str(source / "npy.cpp")]
+    files = [str(Path(__file__).with_name("npy_copy.cpp")), f"{source}/npy.cpp", f"{source}/whole.cpp"]
     done = run_program("c++", *flags, f"-I{source}", *files, "-o", "copy", folder=folder)
     if "cannot find -lasan" in done.stderr or "libasan" in done.stderr:
         pytest.skip("the sanitizers of the compiler are not installed")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hwtickets.deploy.kit import kit_files
-from tests.export.conftest import Run, one_line, run_program
+from tests.export.conftest import Run, framed, make_newer, one_line, run_program
 from tests.export.toys import write_toy
 
 classification = pytest.mark.parametrize("task", ["classification"], indirect=True)
@@ -55,6 +55,25 @@ def test_images_show_what_they_show_to_python(
     if task == "segmentation":
         maps = [np.asarray(Image.open(bundle / f"{name}.classes.{kind}")) for kind in ("png", "pgm")]
         assert (maps[0] != maps[1]).mean() < 0.01 and maps[0].shape == (height, width)
+
+
+@classification
+def test_the_share_of_an_image_that_was_scored_is_cut_out(bundle: Path, cpp: Run) -> None:
+    assert cpp("predict", framed(bundle, 1)).stdout.startswith("framed.ppm: dark ")
+    assert cpp("predict", framed(bundle, 0.5)).stdout == "framed.ppm: bright 98.2 %\n"
+
+
+@classification
+def test_a_network_that_is_newer_than_the_runtime_is_one_line(bundle: Path, cpp: Run) -> None:
+    make_newer(bundle)
+    assert "; it is too old: 1.16 or later is needed; configure the runner" in one_line(cpp("check"))
+
+
+def test_a_bundle_for_a_gpu_does_not_compute_on_the_cpu(tmp_path: Path, built: Path) -> None:
+    bundle = write_toy(tmp_path / "bundle", "classification", runtime="onnxruntime-cuda")
+    said = one_line(run_program(built, "check", ".", folder=bundle))
+    assert said.startswith("error: this bundle is for a GPU, and ONNX Runtime ")
+    assert "-DONNXRUNTIME_ROOT=" in said
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])

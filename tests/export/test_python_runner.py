@@ -15,7 +15,7 @@ from hwtickets.resources import resource_dir
 from hwtickets.tasks.keypoints.affine import crop_matrices, inverse, mapped
 from hwtickets.tasks.keypoints.crops import crops_of
 from hwtickets.tasks.keypoints.heatmaps import read_heatmaps
-from tests.export.conftest import Run, one_line, run_program
+from tests.export.conftest import Run, framed, make_newer, one_line, run_program
 from tests.export.toys import write_toy
 
 classification = pytest.mark.parametrize("task", ["classification"], indirect=True)
@@ -45,6 +45,12 @@ def test_an_image_is_cut_to_its_middle_and_classified(bundle: Path, python: Run)
     Image.fromarray(wide).save(bundle / "wide.png")
     # The middle square and its edges are white: mean (1 - 0.5) / 0.25 = 2, softmax of (-2, 2).
     assert python("predict", "--top", "2", "wide.png").stdout == "wide.png: bright 98.2 %, dark 1.8 %\n"
+
+
+@classification
+def test_the_share_of_an_image_that_was_scored_is_cut_out(bundle: Path, python: Run) -> None:
+    assert python("predict", framed(bundle, 1)).stdout.startswith("framed.ppm: dark ")
+    assert python("predict", framed(bundle, 0.5)).stdout == "framed.ppm: bright 98.2 %\n"
 
 
 @segmentation
@@ -189,3 +195,17 @@ def test_a_task_without_reader_of_images_can_be_checked(tmp_path: Path, boards: 
 def test_a_missing_runtime_is_one_line(bundle: Path, boards: Callable[..., Path]) -> None:
     done = run_program(boards("numpy"), "run.py", "check", folder=bundle)
     assert one_line(done) == "error: ONNX Runtime is needed: python3 -m pip install onnxruntime\n"
+
+
+@classification
+def test_a_network_that_is_newer_than_the_runtime_is_one_line(bundle: Path, python: Run) -> None:
+    make_newer(bundle)
+    said = one_line(python("check"))
+    assert "Unsupported model IR version: 99" in said
+    assert said.endswith("; 1.16 or later is needed: python3 -m pip install --upgrade onnxruntime\n")
+
+
+def test_a_bundle_for_a_gpu_does_not_compute_on_the_cpu(tmp_path: Path, boards: Callable[..., Path]) -> None:
+    bundle = write_toy(tmp_path / "bundle", "classification", runtime="onnxruntime-cuda")
+    said = one_line(run_program(boards("numpy", "onnxruntime"), "run.py", "check", folder=bundle))
+    assert said.startswith("error: this bundle is for a GPU, and ")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hwtickets.files import sha256_of
 from hwtickets.resources import resource_dir
 from tests.export.conftest import one_line, run_program
 from tests.export.toys import write_toy
@@ -47,10 +50,58 @@ def test_the_part_that_knows_tensorrt_compiles(tmp_path: Path) -> None:
         _include("NvOnnxParser.h", "TENSORRT_ROOT", "/usr/include/x86_64-linux-gnu"),
         _include("cuda_runtime_api.h", "CUDA_HOME", "/usr/local/cuda"),
         f"-I{resource_dir('export') / 'common' / 'cpp'}",
+        f"-I{CPP}",
     ]
     flags = ["-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
     done = run_program("c++", *flags, *includes, str(CPP / "network.cpp"), folder=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[..., tuple[bool, dict[str, Any]]]:
+    """Whether model.engine.json vouches for an engine of the model, and the record that would be written."""
+    if shutil.which("c++") is None:
+        pytest.skip("c++ is not installed")
+    source = Path(__file__).with_name("engine_record.cpp")
+    files = [str(source), *(str(CPP / name) for name in ("engine_record.cpp", "sha256.cpp"))]
+    done = run_program(
+        "c++", "-std=c++17", "-Wall", "-Werror", f"-I{CPP}", *files, "-o", "said", folder=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+
+    def ask(
+        version: str = "100300", gpu: str = "Orin", capability: str = "87"
+    ) -> tuple[bool, dict[str, Any]]:
+        arguments = ["model.onnx", "model.engine.json", version, gpu, capability]
+        done = run_program(tmp_path / "said", *arguments, folder=tmp_path)
+        vouches, _, record = done.stdout.partition("\n")
+        return vouches == "1", json.loads(record)
+
+    return ask
+
+
+def test_cpp_takes_an_engine_of_the_same_model_tensorrt_and_gpu_only(
+    recorded: Callable[..., tuple[bool, dict[str, Any]]], tmp_path: Path
+) -> None:
+    model, beside = tmp_path / "model.onnx", tmp_path / "model.engine.json"
+    for size in (0, 55, 56, 63, 64, 1000):
+        model.write_bytes(bytes(range(256)) * 4 if size == 1000 else b"a" * size)
+        vouches, record = recorded()
+        # What the runner in Python compares.
+        assert record == {
+            "onnx_sha256": sha256_of(model),
+            "runtime": "TensorRT 10.3.0",
+            "gpu": {"name": "Orin", "compute_capability": "8.7"},
+        }
+        assert not vouches, "of the model before, or of none"
+        beside.write_text(json.dumps({**record, "layers": None}, indent=2))
+        assert recorded()[0]
+    # An earlier file of another model: its time says nothing.
+    assert not recorded("8502")[0] and not recorded(gpu="Orin NX")[0] and not recorded(capability="86")[0]
+    os.utime(beside, (2e9, 2e9))
+    model.write_bytes(b"another model")
+    assert not recorded()[0]
+    assert recorded("8502")[1]["runtime"] == "TensorRT 8.5.2"
 
 
 def test_without_headers_cmake_says_what_to_do(bundle: Path) -> None:

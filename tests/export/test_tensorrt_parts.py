@@ -54,6 +54,7 @@ class Config:
     def __init__(self) -> None:
         self.set: list[str] = []
         self.limits: dict[str, int] = {}
+        self.default_device_type: str | None = None
 
     def set_flag(self, flag: str) -> None:
         self.set.append(flag)
@@ -61,15 +62,13 @@ class Config:
     def set_memory_pool_limit(self, pool: str, size: int) -> None:
         self.limits[pool] = size
 
-    def can_run_on_DLA(self, layer: Any) -> bool:  # noqa: N802
-        return layer.name != "softmax"
-
 
 @pytest.mark.parametrize(
     ("version", "precision", "flags"),
     [
         ("8.5.2", "fp16", ["SPARSE_WEIGHTS", "FP16"]),
         ("8.5.2", "int8", ["SPARSE_WEIGHTS", "INT8", "FP16"]),
+        ("8.5.2", "mixed", ["SPARSE_WEIGHTS", "INT8", "FP16"]),
         ("8.5.2", "fp32", ["SPARSE_WEIGHTS"]),
         ("10.3.0", "int8", ["SPARSE_WEIGHTS"]),
         ("11.4.1", "fp16", ["SPARSE_WEIGHTS"]),
@@ -102,13 +101,14 @@ def test_sparse_kernels_can_be_left_out(hwt_build: ModuleType) -> None:
 
 def test_the_accelerator_takes_what_it_can(hwt_build: ModuleType) -> None:
     trt, config = _tensorrt("10.3.0"), Config()
-    layers = [SimpleNamespace(name=name) for name in ("conv", "softmax")]
-    network = SimpleNamespace(num_layers=2, get_layer=lambda index: layers[index])
     with_dla = SimpleNamespace(num_DLA_cores=2)
-    asked = {"precision": "fp16", "dla": True}
-    assert hwt_build.dla(trt, with_dla, config, network, asked) == {"layers": 1, "fallback": ["softmax"]}
-    assert config.set == ["GPU_FALLBACK"]
-    assert hwt_build.dla(trt, with_dla, Config(), network, {"precision": "fp16"}) is None
+    asked = {"precision": "mixed", "dla": True}
+    hwt_build.dla(trt, with_dla, config, asked)
+    assert config.default_device_type == "DLA"
+    assert hwt_build.flags(trt, config, asked, True) == ["SPARSE_WEIGHTS", "GPU_FALLBACK"]
+    plain = Config()
+    hwt_build.dla(trt, with_dla, plain, {"precision": "fp16"})
+    assert plain.default_device_type is None
 
 
 def test_the_accelerator_takes_no_free_batch(hwt_build: ModuleType) -> None:
@@ -130,7 +130,7 @@ def test_what_the_accelerator_cannot_is_refused(
     hwt_build: ModuleType, builder: Any, precision: str, text: str
 ) -> None:
     with pytest.raises(Exception, match=text) as caught:
-        hwt_build.dla(_tensorrt("10.3.0"), builder, Config(), None, {"precision": precision, "dla": True})
+        hwt_build.dla(_tensorrt("10.3.0"), builder, Config(), {"precision": precision, "dla": True})
     assert caught.value.code == "unavailable"  # type: ignore[attr-defined]
 
 

@@ -72,7 +72,14 @@ _KEYPOINTS = _Toy(
 _TOYS = {"classification": _CLASSIFICATION, "segmentation": _SEGMENTATION, "keypoints": _KEYPOINTS}
 
 
-def write_toy(folder: Path, task: str, named: str | None = None, kit: str = "onnxruntime") -> Path:
+def write_toy(
+    folder: Path,
+    task: str,
+    named: str | None = None,
+    kit: str = "onnxruntime",
+    runtime: str = "onnxruntime",
+    **preprocessing: object,
+) -> Path:
     """Writes the bundle of a task, or of one by another name; its samples are noise."""
     toy = _TOYS[task]
     folder.mkdir()
@@ -84,7 +91,8 @@ def write_toy(folder: Path, task: str, named: str | None = None, kit: str = "onn
     facts = {
         "task": named or task,
         "classes": toy.classes,
-        "preprocessing": toy.preprocessing,
+        "preprocessing": {**toy.preprocessing, **preprocessing},
+        "runtime": runtime,
         "input": {"name": "x", "shape": toy.input_shape},
         "output": {"name": "y", "shape": toy.output_shape},
         "precision": "fp32",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hwtickets.deploy.numerics import TOLERANCES
 from hwtickets.errors import HwticketsError
 from hwtickets.report import build_views, merge_reports
 from hwtickets.report.deployed import deployed_chart, list_deployed
@@ -23,10 +24,12 @@ __all__ = ["record"]
 def measured(run: Path, name: str, record: dict[str, Any], score: float | None, **more: Any) -> None:
     folder = run / "benchmarks" / name
     folder.mkdir(parents=True)
-    (folder / "times.json").write_text(json.dumps({**record, **more}))
+    timed = {**record, **more}
+    (folder / "times.json").write_text(json.dumps(timed))
     (folder / "layers.html").write_text("")
     if score is not None:
-        values = {"score_on_samples": score, "score_of_pytorch": 88.0, "images": 256}
+        same = {key: timed[key] for key in ("ticket", "onnx_sha256", "device", "runtime", "precision")}
+        values = {**same, "passed": True, "images": 256, "score_on_samples": score, "score_of_pytorch": 88.0}
         (folder / "verify.json").write_text(json.dumps(values))
 
 
@@ -78,6 +81,44 @@ def test_latencies_far_apart_are_drawn_in_powers_of_ten(
     assert chart is not None and chart["layout"]["xaxis"]["type"] == "log"
 
 
+def test_every_precision_has_a_form_of_its_own(
+    record: dict[str, Any], example: dict[str, Any], tmp_path: Path
+) -> None:
+    for precision in TOLERANCES:
+        measured(tmp_path / "run", precision, record, 88.0, precision=precision)
+    page_folder = tmp_path / "page"
+    report = with_deployments(tmp_path / "run", page_folder, [example])[0]
+    symbols = {one.found.precision: one.symbol for one in list_deployed(read_report(report))}
+    assert len(set(symbols.values())) == len(symbols) == 5
+    page = build_views(report, page_folder).html.read_text(encoding="utf-8")
+    assert all(f".badge.{symbol} " in page for symbol in symbols.values()), "the legend has each form too"
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"onnx_sha256": "cd" * 32}, "of another network"),
+        ({"ticket": "f" * 16}, "of another network"),
+        ({"precision": "fp32"}, "of another network"),
+        ({"device": "nano"}, "of another network"),
+        ({"passed": False}, "verification failed"),
+    ],
+)
+def test_the_score_of_another_network_or_of_a_wrong_one_is_not_shown(
+    record: dict[str, Any], example: dict[str, Any], tmp_path: Path, other: dict[str, Any], reason: str
+) -> None:
+    measured(tmp_path / "run", "orin-int8", record, 87.5)
+    path = tmp_path / "run" / "benchmarks" / "orin-int8" / "verify.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **other}))
+    page_folder = tmp_path / "page"
+    report = with_deployments(tmp_path / "run", page_folder, [example])[0]
+    [found] = report["deployments"]
+    assert (found["score"], found["images"], found["latency_ms"]["p50"]) == (None, None, 4.0)
+    built = build_views(report, page_folder, csv=True)
+    assert reason in visible(built.html) and "87.50 %" not in visible(built.html)
+    assert reason in _rows(page_folder / "deployed.csv")[0]["unscored"]
+
+
 def test_what_was_not_available_is_no_figure(run: Path, tmp_path: Path) -> None:
     found = deployments_of(run, tmp_path)
     assert [one["energy_mj"] for one in found] == [None, None, None]
@@ -105,6 +146,18 @@ def test_every_table_becomes_a_csv_file(run: Path, example: dict[str, Any], tmp_
     deployed = _rows(tmp_path / "page" / "deployed.csv")
     assert [row["score"] for row in deployed] == ["88.0", "", "87.5"]
     assert deployed[2]["of_dense"] == "0.5"
+
+
+def test_figures_beside_the_test_score_are_shown(example: dict[str, Any], tmp_path: Path) -> None:
+    ticket = example["tickets"][0]
+    figures = {"mIoU": ticket["accuracy"]["test"], "mAcc": 71.234, "aAcc": 90.5}
+    ticket["accuracy"]["test_figures"] = figures
+    built = build_views(example, tmp_path, csv=True)
+    for text in (visible(built.html), built.markdown.read_text(encoding="utf-8")):
+        assert "points, mAcc 71.23, aAcc 90.50" in text and "mIoU" not in text, "it is the score itself"
+    rows = _rows(tmp_path / "figures.csv")
+    assert {row["figure"]: float(row["test"]) for row in rows} == figures
+    assert {row["network"] for row in rows} == {ticket["label"]}
 
 
 def test_tables_of_several_runs_have_the_same_columns(

@@ -31,8 +31,21 @@ def layer(name: str, block: str, time_ms: float, **more: Any) -> dict[str, Any]:
         "sparse": None,
         "time_ms": time_ms,
         "share": time_ms / 4,
+        "dense_ms": None,
+        "sparse_ms": None,
+        "sparse_ratio": None,
         **more,
     }
+
+
+#: What a layer with 2:4 weights says besides.
+SPARSE = {
+    "kernel": "sm80_xmma_sparse_conv",
+    "sparse": True,
+    "dense_ms": 4.5,
+    "sparse_ms": 3.25,
+    "sparse_ratio": 3.25 / 4.5,
+}
 
 
 @pytest.fixture
@@ -45,6 +58,7 @@ def record() -> dict[str, Any]:
         "runtime": "tensorrt",
         "precision": "int8",
         "ticket": "0123456789abcdef",
+        "onnx_sha256": "ab" * 32,
         "fingerprint": {"runtime": "tensorrt 10.3.0"},
         "latency_ms": latency,
         "dense_latency_ms": {**latency, "p50": 8.0},
@@ -65,7 +79,7 @@ def record() -> dict[str, Any]:
         "samples_ms": {"ticket": [4.0], "dense": [8.0]},
         "layers": {
             "ticket": [
-                layer("blocks.0.expand/1_Conv", "blocks.0", 3.0, kernel="sm80_xmma_sparse_conv", sparse=True),
+                layer("blocks.0.expand/1_Conv", "blocks.0", 3.0, **SPARSE),
                 layer("session overhead", "session overhead", 1.0, module="", fused=[], operator=""),
             ],
             "dense": [
@@ -93,7 +107,7 @@ def test_the_page_shows_every_figure_and_both_networks(record: dict[str, Any], t
         "gpu 612",
         "before: gpu 918",
         "15 runs discarded",
-        "sm80_xmma_sparse_conv",
+        "yes 4.5000 3.2500 0.722 sm80_xmma_sparse_conv",
     ):
         assert shown in text, shown
     assert "blocks.1 not there" in text, "the ticket dropped the block"
@@ -111,6 +125,8 @@ def test_the_csv_holds_every_layer_unrounded(record: dict[str, Any], tmp_path: P
     assert float(first["time_ms"]) == 1 / 3
     assert (first["network"], first["fused"], first["input_shape"]) == ("ticket", "Conv + Relu", "1×8×6×6")
     assert [row["sparse_kernel"] for row in rows] == ["yes", "not known", "no", "no"]
+    assert [row["dense_ms"] for row in rows] == ["4.5", "", "", ""], "blank where there is no mask"
+    assert float(first["sparse_ratio"]) == float(first["sparse_ms"]) / float(first["dense_ms"])
 
 
 def test_the_record_is_kept_as_it_is(record: dict[str, Any], tmp_path: Path) -> None:

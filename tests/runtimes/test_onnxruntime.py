@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from hwtickets.devices.runtimes import lacking
 from hwtickets.errors import HwticketsError
-from hwtickets.runtimes import load, node_times
+from hwtickets.runtimes import load, local_runtime, node_times
 from hwtickets.runtimes.half import dangerous_product
 
 
@@ -30,9 +31,23 @@ def test_random_inputs_have_the_models_shape_and_follow_the_seed(model: bytes) -
 @pytest.mark.parametrize("damage", [b"", b"not a model", None])
 def test_a_damaged_model_is_one_line(model: bytes, damage: bytes | None) -> None:
     broken = model[: len(model) // 2] if damage is None else damage
-    with pytest.raises(HwticketsError, match="cannot load the given model") as caught:
+    with pytest.raises(HwticketsError, match=r"cannot load the given model: .*; export it again$") as caught:
         load(broken)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_whole_model_that_cannot_be_loaded_is_not_to_be_exported_again(name: str) -> None:
+    if lacking(name) is not None:
+        pytest.skip(f"needs {name}")
+    x, y = (helper.make_tensor_value_info(end, TensorProto.FLOAT, [1, 4]) for end in "xy")
+    graph = helper.make_graph(
+        [helper.make_node("Sharpen", ["x"], ["y"], "a/0", domain="acme")], "one", [x], [y]
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("acme", 1)]
+    whole = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    with pytest.raises(HwticketsError, match=r"cannot load .*Sharpen.*; choose another precision or device"):
+        local_runtime(name, 1, "fp32").load(whole)
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hwtickets.deploy.quantization import X86, Quantizer
 from hwtickets.devices.runtimes import lacking
 from hwtickets.errors import DeviceError, HwticketsError
 from hwtickets.runtimes import NoProfileError, load, local_runtime, time_interleaved
+from hwtickets.runtimes.precision import at_precision
 
 
 def test_it_computes_what_onnx_runtime_computes(model: bytes) -> None:
@@ -54,7 +55,9 @@ def test_every_node_is_timed_under_its_name_and_in_order(model: bytes) -> None:
 def test_a_graph_in_8_bits_is_refused(model: bytes) -> None:
     images = np.random.default_rng(0).standard_normal((8, 3, 8, 8)).astype(np.float32)
     eight = Quantizer(model, X86, images).quantized()
-    with pytest.raises(HwticketsError, match="PyTorch has no 8-bit operators for it; choose another runtime"):
+    with pytest.raises(
+        HwticketsError, match="no 8-bit operators for it, nearest: fp32; choose another runtime"
+    ):
         local_runtime("pytorch", 1, "fp32").load(eight)
 
 
@@ -71,8 +74,18 @@ def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
         local_runtime("pytorch", 1, "fp32").load(tmp_path / "none.onnx")
 
 
-def test_inputs_of_another_shape_are_one_line(model: bytes) -> None:
+@pytest.mark.parametrize(("precision", "most"), [("fp16", 1e-2), ("bf16", 1e-1)])
+def test_a_graph_in_16_bits_runs_in_them(model: bytes, precision: str, most: float) -> None:
+    inputs = load(model).random_inputs()
+    expected = load(model).run(inputs)[0]
+    found = local_runtime("pytorch", 1, "fp32").load(at_precision(model, precision)).run(inputs)[0]
+    assert found.dtype == np.float32
+    assert 1e-6 < np.abs(found - expected).max() / np.abs(expected).max() < most
+
+
+def test_inputs_of_another_shape_are_one_line(model: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     session = local_runtime("pytorch", 1, "fp32").load(model)
     with pytest.raises(HwticketsError, match="PyTorch cannot run the network: ") as error:
         session.run({"x": np.zeros((1, 5, 8, 8), np.float32)})
     assert "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", ""), "torch.fx prints its own traceback of what is called as a module"

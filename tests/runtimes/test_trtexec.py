@@ -7,9 +7,13 @@ import pytest
 from hwtickets.errors import DeviceError, UsageError
 from hwtickets.runtimes import trtexec
 from hwtickets.runtimes.tensorrt_record import EngineSettings
+from hwtickets.runtimes.to_build import ToBuild
 from hwtickets.runtimes.trtexec import Offered
 
 DATA = Path(__file__).parents[1] / "data" / "trtexec"
+
+
+FREE = ToBuild({"x": (3, 8, 8)})
 
 
 def _offered(version: str) -> Offered:
@@ -71,12 +75,36 @@ def test_every_option_that_is_given_is_offered() -> None:
     for version in ("8.5", "10.5", "11.1"):
         offered = _offered(version)
         arguments = [
-            *trtexec.build_arguments(offered, EngineSettings("int8", dla=True, workspace_mb=256)),
-            *trtexec.profile_arguments(offered, 10, dla=True),
+            *trtexec.build_arguments(offered, EngineSettings("int8", dla=True, workspace_mb=256), FREE),
+            *trtexec.profile_arguments(offered, 10, dla=True, sizes={"x": (4, 3, 8, 8)}),
             *trtexec.run_arguments(["x"], dla=True),
         ]
         for argument in arguments:
             assert offered.has(argument.removeprefix("--").partition("=")[0]), (version, argument)
+
+
+def test_a_batch_that_is_left_open_is_named_when_it_is_built_and_when_it_runs() -> None:
+    offered = _offered("10.5")
+    assert trtexec.build_arguments(offered, EngineSettings("fp16"), FREE)[-3:] == [
+        "--minShapes=x:1x3x8x8",
+        "--optShapes=x:8x3x8x8",
+        "--maxShapes=x:32x3x8x8",
+    ]
+    sizes = {"x": (4, 3, 8, 8)}
+    for arguments in (
+        trtexec.timing_arguments(offered, 10, sizes=sizes),
+        trtexec.profile_arguments(offered, 10, sizes=sizes),
+        trtexec.run_arguments(["x"], sizes=sizes),
+    ):
+        assert "--shapes=x:4x3x8x8" in arguments
+
+
+def test_an_engine_that_is_built_anew_knows_no_times_of_earlier_builds() -> None:
+    known, anew = (
+        trtexec.build_arguments(_offered("8.5"), EngineSettings(), ToBuild(anew=anew))
+        for anew in (False, True)
+    )
+    assert [argument for argument in known if argument not in anew] == ["--timingCacheFile={timing_cache}"]
 
 
 def test_settings_become_arguments_and_tensorrts_own_flags() -> None:
@@ -84,6 +112,9 @@ def test_settings_become_arguments_and_tensorrts_own_flags() -> None:
     arguments = trtexec.build_arguments(_offered("8.5"), settings)
     assert {"--useDLACore=0", "--allowGPUFallback", "--memPoolSize=workspace:256"} <= set(arguments)
     assert trtexec.flags_set(arguments) == ["SPARSE_WEIGHTS", "FP16", "GPU_FALLBACK"]
+    mixed = trtexec.build_arguments(_offered("8.5"), EngineSettings("mixed"))
+    quantized = trtexec.build_arguments(_offered("8.5"), EngineSettings("fp16"), ToBuild(quantized=True))
+    assert trtexec.flags_set(mixed) == trtexec.flags_set(quantized) == ["SPARSE_WEIGHTS", "INT8", "FP16"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +140,7 @@ def test_an_engine_for_the_accelerator_is_timed_profiled_and_run_on_it(version: 
 
 
 def test_a_precision_that_8_5_lacks_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"TensorRT 8\.5\.3 has no bf16; it has fp32, fp16, int8"):
+    with pytest.raises(UsageError, match=r"TensorRT 8\.5\.3 has no bf16; it has fp32, fp16, int8, mixed"):
         trtexec.build_arguments(_offered("8.5"), EngineSettings("bf16"))
     assert "--stronglyTyped" in trtexec.build_arguments(_offered("10.5"), EngineSettings("bf16"))
 

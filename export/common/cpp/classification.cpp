@@ -8,11 +8,11 @@
 
 namespace {
 
-// The square (or the input's shape) in the middle of the image, as in training.
-std::array<double, 4> middle(const Image& image, const InputSize& size) {
+// The square (or the input's shape) in the middle of the image, as in training; `share` of the shorter side.
+std::array<double, 4> middle(const Image& image, const InputSize& size, double share) {
   const double shape = static_cast<double>(size.width) / size.height;
-  const double width = std::min<double>(image.width, shape * image.height);
-  const double height = std::min<double>(image.height, image.width / shape);
+  const double width = share * std::min<double>(image.width, shape * image.height);
+  const double height = share * std::min<double>(image.height, image.width / shape);
   const double left = (image.width - width) / 2, top = (image.height - height) / 2;
   return {left, top, left + width, top + height};
 }
@@ -32,7 +32,9 @@ std::vector<double> softmax(const std::vector<float>& outputs) {
 void classify(Network& network, const Model& model, const std::string& path, const Options& options) {
   const InputSize size = input_size(model);
   const Image image = read_image(path, size.channels);
-  const Image seen = resized(image, middle(image, size), size.width, size.height);
+  // Bundles of before have none.
+  const double share = model.numbers.count("crop_share") ? model.at_least("crop_share", 1)[0] : 1;
+  const Image seen = resized(image, middle(image, size, share), size.width, size.height);
   const std::vector<double> scores = softmax(network.run(prepared(seen, model).data()));
   std::vector<std::size_t> order(scores.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

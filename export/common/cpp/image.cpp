@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
+
+#include "whole.hpp"
 
 namespace {
 
@@ -113,16 +115,11 @@ Image read_image(const std::string& path, int channels) {
 }
 
 void write_pgm(const std::string& path, const Image& image) {
-  const std::string temporary = path + ".tmp";
-  std::ofstream file(temporary, std::ios::binary);
+  std::ostringstream file;
   file << "P5\n" << image.width << ' ' << image.height << "\n255\n";
   file.write(reinterpret_cast<const char*>(image.pixels.data()),
              static_cast<std::streamsize>(image.pixels.size()));
-  file.close();
-  if (!file || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    std::remove(temporary.c_str());
-    throw std::runtime_error("cannot write " + path);
-  }
+  write_whole(path, file.str());
 }
 
 Image resized(const Image& image, const std::array<double, 4>& part, int width, int height) {

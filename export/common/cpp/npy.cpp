@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
+
+#include "whole.hpp"
 
 static_assert(sizeof(float) == 4, "float32 is read as it is");
 
@@ -119,18 +121,12 @@ Array read_npy(const std::string& path) {
 }
 
 void write_npy(const std::string& path, const Array& array) {
-  const std::string temporary = path + ".tmp";
   const std::string header = header_of(array);
   const unsigned length = static_cast<unsigned>(header.size());
   const char version_and_length[] = {1, 0, static_cast<char>(length & 255), static_cast<char>(length >> 8)};
-  std::ofstream file(temporary, std::ios::binary);
+  std::ostringstream file;
   file.write(kMagic, kMagicSize).write(version_and_length, sizeof version_and_length) << header;
   file.write(reinterpret_cast<const char*>(array.values.data()),
              static_cast<std::streamsize>(array.values.size() * sizeof(float)));
-  file.close();
-  if (!file || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const std::string reason = std::strerror(errno);
-    std::remove(temporary.c_str());
-    throw std::runtime_error("cannot write " + path + ": " + reason);
-  }
+  write_whole(path, file.str());
 }

@@ -4,7 +4,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 add_executable(runner
-  main.cpp options.cpp model.cpp npy.cpp image.cpp decode.cpp network.cpp
+  main.cpp options.cpp model.cpp whole.cpp npy.cpp image.cpp decode.cpp network.cpp
   check.cpp benchmark.cpp predict.cpp classification.cpp segmentation.cpp keypoints.cpp)
 target_compile_features(runner PRIVATE cxx_std_17)
 target_compile_options(runner PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)

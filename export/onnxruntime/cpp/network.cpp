@@ -1,4 +1,4 @@
-// The network in ONNX Runtime, on the CPU.
+// The network in ONNX Runtime, on the CPU, or on the GPU where the bundle is for one (not run on a GPU yet).
 #include "network.hpp"
 
 #include <dlfcn.h>
@@ -12,6 +12,9 @@ namespace {
 // Everything used here has been in the interface since this version (ONNX Runtime 1.16), and it only grows.
 constexpr std::uint32_t kApiVersion = std::min(ORT_API_VERSION, 16);
 
+constexpr char kTooOld[] =
+    " is too old: 1.16 or later is needed; configure the runner with -DONNXRUNTIME_ROOT=...";
+
 // The library is the one that CMake found: often that of the Python package, which no linker would find.
 const OrtApiBase& library() {
   void* handle = dlopen(ORT_LIBRARY, RTLD_NOW | RTLD_LOCAL);
@@ -24,7 +27,7 @@ const OrtApiBase& library() {
 const OrtApi& api_of(const OrtApiBase& base) {
   const OrtApi* api = base.GetApi(kApiVersion);
   if (api == nullptr)
-    throw std::runtime_error(std::string("ONNX Runtime ") + base.GetVersionString() + " is too old");
+    throw std::runtime_error(std::string("ONNX Runtime ") + base.GetVersionString() + kTooOld);
   return *api;
 }
 
@@ -48,7 +51,7 @@ struct Network::Parts {
   std::string runtime, input_name, output_name;
   std::vector<std::int64_t> input_shape;
   std::vector<float> outputs;
-  bool one_thread;
+  bool on_gpu, in_caller;
   Owned<OrtEnv> environment;
   Owned<OrtSession> session;
   Owned<OrtMemoryInfo> memory;
@@ -62,7 +65,8 @@ struct Network::Parts {
         output_name(model.output_name),
         input_shape(model.input_shape.begin(), model.input_shape.end()),
         outputs(product(model.output_shape)),
-        one_thread(threads == 1),
+        on_gpu(model.numbers.count("on_gpu") && model.at_least("on_gpu", 1)[0] != 0),
+        in_caller(threads == 1 && !on_gpu),
         environment(nullptr, {&api}),
         session(nullptr, {&api}),
         memory(nullptr, {&api}),
@@ -72,8 +76,28 @@ struct Network::Parts {
     if (status == nullptr) return;
     std::string reason = api.GetErrorMessage(status);
     api.ReleaseStatus(status);
-    throw std::runtime_error(runtime + ": " + reason.substr(0, reason.find('\n')) +
-                             "; copy model.onnx again, or export it again");
+    reason = runtime + ": " + reason.substr(0, reason.find('\n'));
+    for (const char* newer : {"IR version", "opset", "Opset"}) {
+      if (reason.find(newer) != std::string::npos) throw std::runtime_error(reason + "; it" + kTooOld);
+    }
+    throw std::runtime_error(reason + "; copy model.onnx again, or export it again");
+  }
+
+  // The first GPU. fp32 is fp32 there: tensor cores do not round to TF32.
+  void use_gpu(OrtSessionOptions* options) const {
+    OrtCUDAProviderOptionsV2* made = nullptr;
+    OrtStatus* status = api.CreateCUDAProviderOptions(&made);
+    const char* key = "use_tf32";
+    const char* value = "0";
+    if (status == nullptr) status = api.UpdateCUDAProviderOptions(made, &key, &value, 1);
+    if (status == nullptr) status = api.SessionOptionsAppendExecutionProvider_CUDA_V2(options, made);
+    if (made != nullptr) api.ReleaseCUDAProviderOptions(made);
+    if (status == nullptr) return;
+    std::string reason = api.GetErrorMessage(status);
+    api.ReleaseStatus(status);
+    throw std::runtime_error("this bundle is for a GPU, and " + runtime +
+                             " cannot use one here: " + reason.substr(0, reason.find('\n')) +
+                             "; configure the runner with the release for GPUs: -DONNXRUNTIME_ROOT=...");
   }
 
   // Values that stay where they are, as a tensor.
@@ -95,6 +119,7 @@ struct Network::Parts {
     require(api.SetInterOpNumThreads(options.get(), 1));
     // Spinning threads burn the time of whatever runs beside them.
     require(api.AddSessionConfigEntry(options.get(), "session.intra_op.allow_spinning", "0"));
+    if (on_gpu) use_gpu(options.get());
     OrtSession* made_session = nullptr;
     require(api.CreateSession(environment.get(), path.c_str(), options.get(), &made_session));
     session.reset(made_session);
@@ -130,4 +155,4 @@ const std::vector<float>& Network::run(const float* input) {
 const std::string& Network::runtime() const { return parts_->runtime; }
 
 // With one thread the caller's own does all the work.
-bool Network::computes_in_caller() const { return parts_->one_thread; }
+bool Network::computes_in_caller() const { return parts_->in_caller; }

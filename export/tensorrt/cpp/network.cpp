@@ -6,10 +6,13 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
+
+#include "engine_record.hpp"
+#include "sha256.hpp"
+#include "whole.hpp"
 
 namespace {
 
@@ -80,7 +83,7 @@ void fix_batch(nvinfer1::IBuilder& builder, nvinfer1::IBuilderConfig& config, co
   config.addOptimizationProfile(profile);
 }
 
-std::vector<char> build(const std::string& onnx, const Model& model, Log& log) {
+std::string build(const std::string& onnx, const Model& model, Log& log) {
   std::fprintf(stderr, "building an engine for this GPU, once; it takes up to some minutes\n");
   const auto builder = made(nvinfer1::createInferBuilder(log), "start", log);
   const auto network = made(builder->createNetworkV2(network_flags()), "start", log);
@@ -92,35 +95,24 @@ std::vector<char> build(const std::string& onnx, const Model& model, Log& log) {
   }
   const auto config = made(builder->createBuilderConfig(), "start", log);
   allow_precision(*config, model.precision);
+  // Only allowed: the faster kernel wins.
+  config->setFlag(nvinfer1::BuilderFlag::kSPARSE_WEIGHTS);
   if (network->getInput(0)->getDimensions().d[0] == -1) fix_batch(*builder, *config, model);
   const auto plan = made(builder->buildSerializedNetwork(*network, *config), "build the model", log);
   const char* data = static_cast<const char*>(plan->data());
-  return std::vector<char>(data, data + plan->size());
+  return std::string(data, plan->size());
 }
 
-std::vector<char> read_file(const std::string& path) {
+std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  return std::vector<char>(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
 }
 
-// Whether the first file is not there, or was there before the second was written.
-bool is_older(const std::string& path, const std::string& other) {
-  std::error_code missing;
-  const auto time = std::filesystem::last_write_time(path, missing);
-  if (missing) return true;
-  const auto other_time = std::filesystem::last_write_time(other, missing);
-  return !missing && time < other_time;
-}
-
-void write_file(const std::string& path, const std::vector<char>& data) {
-  const std::string temporary = path + ".tmp";
-  std::ofstream file(temporary, std::ios::binary);
-  file.write(data.data(), static_cast<std::streamsize>(data.size()));
-  file.close();
-  if (!file || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    std::remove(temporary.c_str());
-    throw std::runtime_error("cannot write " + path);
-  }
+// What an engine of this model would be built of, here and now.
+EngineRecord record_here(const std::string& onnx) {
+  cudaDeviceProp gpu{};
+  require(cudaGetDeviceProperties(&gpu, 0));
+  return {sha256_of(onnx), getInferLibVersion(), gpu.name, gpu.major, gpu.minor};
 }
 
 // Memory on the GPU.
@@ -154,7 +146,7 @@ struct Network::Parts {
   Stream stream;
 
   explicit Parts(const Model& model)
-      : name("TensorRT " + std::to_string(NV_TENSORRT_MAJOR) + "." + std::to_string(NV_TENSORRT_MINOR)),
+      : name(runtime_of(getInferLibVersion())),
         outputs(product(model.output_shape)),
         input_bytes(product(model.input_shape) * sizeof(float)),
         output_bytes(outputs.size() * sizeof(float)),
@@ -164,15 +156,19 @@ struct Network::Parts {
   // The engine of an earlier run, if it was built of this model, for this TensorRT and this GPU; otherwise a
   // new one.
   void load(const std::string& folder, const Model& model) {
-    const std::string path = folder + "/model.engine", onnx = folder + "/model.onnx";
+    const std::string path = folder + "/model.engine", onnx = folder + "/model.onnx", beside = path + ".json";
+    const EngineRecord record = record_here(onnx);
     runtime = made(nvinfer1::createInferRuntime(log), "start", log);
-    std::vector<char> plan;
-    if (!is_older(path, onnx)) plan = read_file(path);
+    std::string plan;
+    if (vouches(beside, record)) plan = read_file(path);
     if (!plan.empty()) engine.reset(runtime->deserializeCudaEngine(plan.data(), plan.size()));
     if (engine == nullptr) {
       log = Log();
       plan = build(onnx, model, log);
-      write_file(path, plan);
+      // A record of another engine must not vouch for this one, however this ends.
+      write_whole(beside, "{}\n");
+      write_whole(path, plan);
+      write_whole(beside, text_of(record));
       engine = made(runtime->deserializeCudaEngine(plan.data(), plan.size()), "read its engine", log);
     }
     context = made(engine->createExecutionContext(), "prepare the engine", log);

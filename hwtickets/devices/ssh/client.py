@@ -131,6 +131,10 @@ class AgentClient:
             data, size = data + base64.b64decode(piece["data"]), piece["size"]
         return data
 
+    def replace(self, plan: str, engine: bytes) -> None:
+        """Puts an engine in the place of one that was built there, by the agent's name for that."""
+        self.call("adopt", _SHORT_LIMIT_S, [engine], plan=plan, sha256=sha256_of(engine))
+
     def close(self) -> None:
         """Gives the board back, when its last user does so."""
         self.users -= 1

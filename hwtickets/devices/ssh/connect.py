@@ -31,7 +31,8 @@ def open_ssh_bench(profile: DeviceProfile, precision: str) -> Bench:
         if profile.runtime == "trtexec":
             from hwtickets.devices.ssh.trtexec_bench import TrtexecBench
 
-            bench = TrtexecBench(agent, profile.name, EngineSettings(precision, dla=profile.dla), found)
+            settings = EngineSettings(precision, dla=profile.dla, workspace_mb=profile.workspace_mb)
+            bench = TrtexecBench(agent, profile.name, settings, found)
         elif profile.runtime == "tensorrt":
             from hwtickets.devices.ssh.tensorrt_bench import TensorRTBench
 
@@ -73,11 +74,13 @@ def board_fingerprint(profile: DeviceProfile, precision: str, facts: BoardFacts)
 
 
 def _gpu(profile: DeviceProfile, facts: BoardFacts) -> dict[str, str]:
-    """The GPU, where it is what computes, and the accelerator, where that does."""
-    dla = {"accelerator": "DLA, the GPU for what it lacks"} if profile.dla else {}
+    """The GPU, where it is what computes, the accelerator, where that does, and what engines may use."""
+    own = {"accelerator": "DLA, the GPU for what it lacks"} if profile.dla else {}
+    if profile.workspace_mb is not None:
+        own["workspace"] = f"{profile.workspace_mb} MB"
     if facts.gpu is None or profile.runtime == "onnxruntime":
-        return dla
-    return {"gpu": f"{facts.gpu['name']} ({facts.gpu['compute_capability']})", **dla}
+        return own
+    return {"gpu": f"{facts.gpu['name']} ({facts.gpu['compute_capability']})", **own}
 
 
 def runtime_advice(profile: DeviceProfile) -> str:

@@ -141,9 +141,14 @@ def clocks_mhz(texts: Mapping[str, str]) -> dict[str, int]:
 
 def _runtimes(found: Mapping[str, str], packages: Mapping[str, str]) -> dict[str, str]:
     """Versions by runtime; trtexec has that of the library that it runs."""
-    library = next((packages[name] for name in sorted(packages, reverse=True) if "nvinfer" in name), None)
+    libraries = [version for name, version in packages.items() if "nvinfer" in name]
+    library = max(libraries, key=_numbers, default=None)
     version = (library or found.get("tensorrt") or "of an unknown version").partition("-")[0]
     return {**found, **({"trtexec": version} if "trtexec" in found else {})}
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version.partition("-")[0])]
 
 
 def _temperatures_c(files: Mapping[str, str]) -> dict[str, float]:

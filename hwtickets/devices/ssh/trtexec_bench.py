@@ -25,6 +25,7 @@ from hwtickets.runtimes.tensorrt_record import (
     plain_version,
 )
 from hwtickets.runtimes.timing import Timing
+from hwtickets.runtimes.to_build import ToBuild
 
 _ROUNDS = 3
 _FEWEST_ITERATIONS = 10
@@ -70,11 +71,11 @@ class TrtexecBench:
         warmup: int = 20,
         seconds: float | None = None,
     ) -> dict[str, Timing]:
-        """Times models in three rounds that alternate their order, with random inputs of their own shapes.
+        """Times models in three rounds that alternate their order, with random inputs.
 
         Args:
-            models: Networks by name, of static shapes.
-            inputs: Not used: trtexec makes its own.
+            models: Networks by name.
+            inputs: Their shapes count where a network leaves its batch open; trtexec makes its own values.
             runs: Timed runs of each network.
             warmup: Not used: trtexec warms up for 200 ms.
             seconds: Not used: most of the time goes into starting trtexec.
@@ -85,7 +86,7 @@ class TrtexecBench:
         discarded, clocks = 0, []
         for turn in range(_ROUNDS):
             names = list(plans) if turn % 2 else list(reversed(list(plans)))
-            found = {name: self._timed(plans[name], iterations) for name in names}
+            found = {name: self._timed(*plans[name], inputs, iterations) for name in names}
             clocks += [texts for done in found.values() for texts in done["clocks"]]
             if any(done["throttled"] for done in found.values()):
                 discarded += iterations
@@ -102,14 +103,16 @@ class TrtexecBench:
 
     def node_times(self, model: Model, inputs: Mapping[str, Array], runs: int = 200) -> dict[str, NodeTime]:
         """Times of the layers, each under the name of its first ONNX node."""
-        arguments = trtexec.profile_arguments(self._offered, runs, self._settings.dla)
-        files = self._passed(arguments, _RUN_LIMIT_S, plan=self._plan(model))["files"]
+        plan, free = self._plan(model)
+        sizes = _shapes(inputs) if free else {}
+        arguments = trtexec.profile_arguments(self._offered, runs, self._settings.dla, sizes)
+        files = self._passed(arguments, _RUN_LIMIT_S, plan=plan)["files"]
         return trtexec_output.node_times(files["profile"], files["layers"])
 
     def run(self, model: Model, batches: Iterable[Mapping[str, Array]]) -> list[list[Array]]:
         """All outputs for each set of inputs, to the six digits that trtexec prints."""
-        plan = self._plan(model)
-        return [self._outputs(plan, inputs) for inputs in batches]
+        plan, free = self._plan(model)
+        return [self._outputs(plan, free, inputs) for inputs in batches]
 
     def close(self) -> None:
         """Gives the board back."""
@@ -124,28 +127,34 @@ class TrtexecBench:
     def engine(self, model: Model, settings: EngineSettings | None = None) -> BuiltEngine:
         """Builds an engine with trtexec; see `EngineBench`."""
         content, settings = at_precision(model, self._settings.precision), settings or self._settings
-        arguments = trtexec.build_arguments(self._offered, settings)
+        asked = ToBuild.of(content)
+        arguments = trtexec.build_arguments(self._offered, settings, asked)
         if settings.dla and "--allowGPUFallback" not in arguments:
             raise self._distrust("this trtexec has no DLA; build for the GPU")
+        if settings.dla and asked.free:
+            raise self._distrust("a DLA needs a fixed batch; export without --dynamic-batch")
         version, gpu = self._offered.version, self._agent.facts().gpu
-        plan = engine_key(sha256_of(content), "trtexec", version, gpu, settings)
+        plan = engine_key(sha256_of(content), version, gpu, arguments)
         done = self._passed(
             arguments, _BUILD_LIMIT_S, {"model": content}, plan=plan, makes_plan=True, version=version
         )
+        known = done["timings_known"] and not asked.anew
         found = {
+            "key": plan,
             "module": "trtexec",
             "version": plain_version(version),
             "flags": trtexec.flags_set(arguments),
             "strongly_typed": trtexec.strongly_typed(self._offered, settings.dla),
             "targets": [],
-            "batches": None,
-            "dla": {"layers": None, "fallback": []} if settings.dla else None,
-            "timing_cache": "used" if "timingCacheFile" in self._offered.options else "none",
+            "batches": trtexec.BATCHES if asked.free else None,
+            "placed": trtexec_output.placed(done["printed"]),
+            "timing_cache": "used" if known else "begun",
+            "memory_bytes": None,
             "log": trtexec_output.notes(done["printed"]),
             **{name: done[name] for name in ("gpu", "sha256", "size_bytes", "seconds")},
         }
         record = EngineRecord.built(sha256_of(content), settings, found, done["files"].get("layers"))
-        return BuiltEngine(record, lambda: self._agent.fetch(plan))
+        return BuiltEngine(record, self._agent)
 
     def _asked(self) -> trtexec.Offered:
         done = self._execute(["--help"], _HELP_LIMIT_S)
@@ -157,13 +166,15 @@ class TrtexecBench:
             )
         return trtexec.Offered.parsed(done["printed"])
 
-    def _plan(self, model: Model) -> str:
-        """The name of a model's engine, built on the board if it is not there."""
-        return self.engine(model).record.key
+    def _plan(self, model: Model) -> tuple[str, bool]:
+        """The name of a model's engine, built on the board if it is not there; whether its batch is open."""
+        record = self.engine(model).record
+        return record.key, record.batches is not None
 
-    def _timed(self, plan: str, iterations: int) -> dict[str, Any]:
+    def _timed(self, plan: str, free: bool, inputs: Mapping[str, Array], iterations: int) -> dict[str, Any]:
         """One run of trtexec: "samples_ms", "throttled", and "clocks" before and after."""
-        arguments = trtexec.timing_arguments(self._offered, iterations, self._settings.dla)
+        sizes = _shapes(inputs) if free else {}
+        arguments = trtexec.timing_arguments(self._offered, iterations, self._settings.dla, sizes)
         done = self._passed(arguments, _RUN_LIMIT_S, plan=plan)
         values = trtexec_output.sample_times_ms(done["files"]["times"])
         self._require_trust(values, done["printed"])
@@ -181,12 +192,13 @@ class TrtexecBench:
         if median_ms and abs(float(np.median(values_ms)) / median_ms - 1) > _MOST_DISAGREEMENT:
             raise self._distrust(f"the samples of trtexec lack the median of {median_ms} ms that it prints")
 
-    def _outputs(self, plan: str, inputs: Mapping[str, Array]) -> list[Array]:
+    def _outputs(self, plan: str, free: bool, inputs: Mapping[str, Array]) -> list[Array]:
         contents = {
             f"input{index}": np.ascontiguousarray(values).tobytes()
             for index, values in enumerate(inputs.values())
         }
-        arguments = trtexec.run_arguments(list(inputs), self._settings.dla)
+        sizes = _shapes(inputs) if free else {}
+        arguments = trtexec.run_arguments(list(inputs), self._settings.dla, sizes)
         done = self._passed(arguments, _RUN_LIMIT_S, contents, plan=plan)
         return trtexec_output.outputs(done["files"]["output"])
 
@@ -232,3 +244,7 @@ class TrtexecBench:
             files=files,
             **fields,
         )
+
+
+def _shapes(inputs: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+    return {name: values.shape for name, values in inputs.items()}

@@ -18,6 +18,10 @@ HELP = """&&&& RUNNING TensorRT.trtexec [TensorRT v100300] # trtexec --help
   --stronglyTyped
   --sparsity=spec
   --memPoolSize=poolspec
+  --minShapes=spec
+  --optShapes=spec
+  --maxShapes=spec
+  --shapes=spec
   --iterations=N
   --duration=N
   --warmUp=N

@@ -21,7 +21,8 @@ JETSON = {
     "usr/local/cuda/version.json": '{"cuda" : {"name" : "CUDA SDK", "version" : "12.6.68"}}',
     "var/lib/dpkg/status": "Package: libnvinfer10\nStatus: install ok installed\nVersion: 10.3.0.30-1+cu\n"
     "\nPackage: nvidia-jetpack\nStatus: install ok installed\nVersion: 6.2+b77\n"
-    "\nPackage: libnvinfer8\nStatus: deinstall ok config-files\nVersion: 8.6.2\n",
+    "\nPackage: libnvinfer8\nStatus: install ok installed\nVersion: 8.6.2-1+cuda11.4\n"
+    "\nPackage: libnvinfer11\nStatus: deinstall ok config-files\nVersion: 11.1.0\n",
     "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "schedutil\n",
     "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1344000\n",
     "sys/devices/system/cpu/cpu0/cpufreq/scaling_min_freq": "729600\n",

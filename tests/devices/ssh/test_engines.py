@@ -10,12 +10,13 @@ from pathlib import Path
 import onnx
 import pytest
 
-from hwtickets.deploy.engine import build_engine, read_engine, require_engine_fits
+from hwtickets.deploy.engine import build_engine, read_engine, use_engine
 from hwtickets.deploy.sparse_account import sparse_account_on
 from hwtickets.deploy.two_four import pruned
 from hwtickets.devices import DeviceProfile, get_device, open_bench
 from hwtickets.devices.fingerprint import differences, fingerprint_id
 from hwtickets.errors import DeviceError, HwticketsError
+from hwtickets.files import sha256_of
 from hwtickets.runtimes.onnxruntime import Array
 from hwtickets.runtimes.tensorrt_record import EngineBench, EngineSettings
 
@@ -31,6 +32,7 @@ def test_a_board_builds_its_engine_and_it_comes_back_whole(
     trt_board: DeviceProfile, path: Path, tmp_path: Path
 ) -> None:
     record = build_engine(path, trt_board, tmp_path, EngineSettings("fp16"))
+    assert record.runtime == "TensorRT 10.3.0"
     found = read_engine(tmp_path)
     assert (tmp_path / "model.engine").read_bytes().startswith(b"plan of ")
     assert (found["builder"], found["version"], found["strongly_typed"]) == ("trtexec", "10.3.0", True)
@@ -49,11 +51,11 @@ def test_an_engine_of_another_version_or_gpu_is_refused(
     with open_bench(trt_board) as bench:
         # A board without a GPU, like this one, has no engines but those of its stand-in.
         with pytest.raises(DeviceError, match=r"is for compute capability .*, trt has no GPU"):
-            require_engine_fits(tmp_path, bench)
+            use_engine(tmp_path, bench)
         bench.fingerprint = {**bench.fingerprint, "gpu": "Orin (8.7)"}
         for known in ({"gpu": orin}, {"gpu": None, "targets": ["8.6", "8.7"]}):
             sidecar.write_text(json.dumps({**whole, **known}))
-            require_engine_fits(tmp_path, bench)
+            use_engine(tmp_path, bench)
         for changed, text in (
             (
                 {"gpu": {**orin, "name": "Orin NX"}},
@@ -66,8 +68,56 @@ def test_an_engine_of_another_version_or_gpu_is_refused(
         ):
             sidecar.write_text(json.dumps({**whole, **changed}))
             with pytest.raises(DeviceError, match=text) as caught:
-                require_engine_fits(tmp_path, bench)
+                use_engine(tmp_path, bench)
             assert "\n" not in str(caught.value)
+
+
+def test_what_is_measured_is_the_engine_of_the_bundle(
+    trt_board: DeviceProfile, path: Path, tmp_path: Path, inputs: dict[str, Array]
+) -> None:
+    engine, sidecar = tmp_path / "model.engine", tmp_path / "model.engine.json"
+    build_engine(path, trt_board, tmp_path)
+    engine.write_bytes(b"plan of another build")
+    shipped = {**json.loads(sidecar.read_text()), "sha256": sha256_of(engine)}
+    sidecar.write_text(json.dumps({**shipped, "gpu": {"name": "Orin", "compute_capability": "8.7"}}))
+    with open_bench(trt_board) as bench:
+        assert isinstance(bench, EngineBench)
+        bench.fingerprint = {**bench.fingerprint, "gpu": "Orin (8.7)"}
+        assert bench.engine(path).record.sha256 != shipped["sha256"]
+        use_engine(tmp_path, bench)
+        assert bench.engine(path).read() == b"plan of another build"
+        assert bench.time({"one": path}, inputs, 30)["one"].runs == 30
+
+
+def test_an_engine_for_the_accelerator_is_not_timed_on_the_gpu(
+    trt_board: DeviceProfile, path: Path, tmp_path: Path
+) -> None:
+    sidecar = tmp_path / "model.engine.json"
+    build_engine(path, trt_board, tmp_path)
+    whole = json.loads(sidecar.read_text())
+    orin = {"name": "Orin", "compute_capability": "8.7"}
+    asked = {**whole["settings"], "dla": True}
+    with open_bench(trt_board) as bench:
+        bench.fingerprint = {**bench.fingerprint, "gpu": "Orin (8.7)"}
+        sidecar.write_text(json.dumps({**whole, "gpu": orin, "settings": asked}))
+        with pytest.raises(DeviceError, match="is for the DLA, trt computes on the GPU; export it for"):
+            use_engine(tmp_path, bench)
+        bench.fingerprint = {**bench.fingerprint, "accelerator": "DLA, the GPU for what it lacks"}
+        use_engine(tmp_path, bench)
+        sidecar.write_text(json.dumps({**whole, "gpu": orin}))
+        with pytest.raises(DeviceError, match="is for the GPU, trt computes on the DLA"):
+            use_engine(tmp_path, bench)
+
+
+def test_the_workspace_of_a_device_is_that_of_its_engines(
+    trt_board: DeviceProfile, path: Path, tmp_path: Path
+) -> None:
+    device = trt_board.model_copy(update={"workspace_mb": 64})
+    assert build_engine(path, device, tmp_path).settings.workspace_mb == 64
+    with open_bench(device) as bench, open_bench(trt_board) as other:
+        assert isinstance(bench, EngineBench)
+        assert bench.engine(path).record.settings.workspace_mb == 64
+        assert fingerprint_id(bench.fingerprint) != fingerprint_id(other.fingerprint)
 
 
 def test_what_a_runner_left_in_a_bundle_is_not_looked_at(
@@ -75,10 +125,10 @@ def test_what_a_runner_left_in_a_bundle_is_not_looked_at(
 ) -> None:
     (tmp_path / "model.engine.json").write_text(json.dumps({"onnx_sha256": "0"}))
     with open_bench(trt_board) as bench:
-        require_engine_fits(tmp_path, bench)
+        use_engine(tmp_path, bench)
     (tmp_path / "model.engine.json").write_text(json.dumps({"schema": 99}))
     with open_bench(board) as bench:
-        require_engine_fits(tmp_path, bench)
+        use_engine(tmp_path, bench)
 
 
 def test_a_second_client_gets_the_same_record_without_a_build(trt_board: DeviceProfile, path: Path) -> None:

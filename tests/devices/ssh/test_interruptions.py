@@ -156,7 +156,7 @@ def test_a_board_that_another_client_has_is_refused_with_its_name(
         open_bench(board)
     text = str(caught.value)
     assert "board: in use by alice@desk (process 7) since 2" in text
-    assert text.endswith(f"wait for it, or end it: kill {other_client.pid}")
+    assert text.endswith(f"wait for it, or end it on the board: kill {other_client.pid}")
 
 
 def test_a_dead_clients_lock_is_free_and_its_name_is_told(
