@@ -132,7 +132,8 @@ class Ticket(Dense):
     """A drawn subnet; `sparsity` is a share 0..1, `pattern` that of its masks, if it has any.
 
     `precisions` are those of its parts, where they were drawn; `drop` is what they cost of the score, and
-    `max_drop` what they may. `estimated` are its operators that the table has neither a row of nor rows around.
+    `max_drop` what they may. `estimated` are its operators that the table has neither a row of nor rows
+    around.
     """
 
     id: Text
