@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from benchmarks.common import Table, mean_and_spread, percent
 
 #: How far above the budget a network may be measured in the end and still count as one that keeps it.
@@ -112,6 +114,43 @@ def against_best_peer(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     return compared
 
 
+def at_equal_latency(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each of our networks against each peer at the latency that ours was measured at.
+
+    A peer's score there is interpolated between its networks of the same seed on either side, the dense one
+    included; where ours is faster than all of a peer's networks there is none.
+    """
+    entries = []
+    ours = [one for one in networks if one["ours"] and one["budget"] is not None]
+    for key in dict.fromkeys((one["network"], one["budget"], one["method"]) for one in ours):
+        own = [one for one in ours if (one["network"], one["budget"], one["method"]) == key]
+        curves: dict[tuple[str, int], list[tuple[float, float]]] = {}
+        for one in networks:
+            if one["network"] == key[0] and not one["ours"] and one["method"] != "dense":
+                curves.setdefault((one["method"], one["seed"]), []).append(_point(one))
+        dense = {one["seed"]: _point(one) for one in networks if _is_dense(one, key[0])}
+        for peer in dict.fromkeys(method for method, _ in curves):
+            differences = []
+            for one in (one for one in own if (peer, one["seed"]) in curves):
+                share, score = _point(one)
+                known = sorted([*curves[peer, one["seed"]], dense[one["seed"]]])
+                if share >= known[0][0]:
+                    shares, scores = np.array(known).T
+                    differences.append(score - float(np.interp(share, shares, scores)))
+            entries.append(dict(zip(("network", "budget", "method"), key, strict=True)) | {
+                "peer": peer, "seeds": len(own), "difference": differences
+            })  # fmt: skip
+    return entries
+
+
+def _point(one: Mapping[str, Any]) -> tuple[float, float]:
+    return one["measured"]["median"], one["test"]
+
+
+def _is_dense(one: Mapping[str, Any], network: str) -> bool:
+    return bool(one["method"] == "dense" and one["network"] == network)
+
+
 def tables_of(result: Mapping[str, Any], where: str) -> list[Table]:
     """The tables for people; `where` says what data and how long."""
     once = {(one["network"], one["method"]): one["seconds"] for one in result["once"]}
@@ -140,8 +179,20 @@ def tables_of(result: Mapping[str, Any], where: str) -> list[Table]:
             for one in result["against_best_peer"]
         ],
     )  # fmt: skip
+    volume = {(one["network"], one["method"]): one["hypervolume"] for one in result["hypervolumes"]}
+    equal = Table(
+        "At the measured latency of ours: the peers interpolated between their networks and the dense one",
+        ("network", "budget", "method", "peer", "points more", "seeds", "hypervolume", "the peer's"),
+        [
+            [one["network"], percent(one["budget"], 0), one["method"], one["peer"],
+             mean_and_spread(one["difference"]) if one["difference"] else "none as fast",
+             f"{len(one['difference'])} of {one['seeds']}",
+             *(mean_and_spread(volume[one["network"], one[method]], 4) for method in ("method", "peer"))]
+            for one in result["at_equal_latency"]
+        ],
+    )  # fmt: skip
     skipped = Table("Not compared", ("method", "reason"), [[*pair] for pair in result["skipped"].items()])
-    return [accuracy, volumes, best, *([skipped] if result["skipped"] else [])]
+    return [accuracy, volumes, best, equal, *([skipped] if result["skipped"] else [])]
 
 
 def _row(entry: Mapping[str, Any]) -> list[str]:
@@ -163,7 +214,9 @@ def _row(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _mark(entry: Mapping[str, Any]) -> str:
-    return "" if entry["kept"] else " (above budget)"
+    if not entry["kept"]:
+        return " (above budget)"
+    return " (below budget)" if any(part < -SLACK for part in entry.get("off_budget", ())) else ""
 
 
 def _paired(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[float]:

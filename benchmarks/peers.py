@@ -33,7 +33,7 @@ from benchmarks.common import Points
 from benchmarks.peer_comparison import Comparison
 from benchmarks.peer_methods import METHODS, missing
 from benchmarks.peer_networks import NETWORKS
-from benchmarks.peer_results import against_best_peer, by_budget, hypervolumes, tables_of
+from benchmarks.peer_results import against_best_peer, at_equal_latency, by_budget, hypervolumes, tables_of
 from hwtickets.budgets import parse_budget
 from hwtickets.errors import UsageError, unknown
 
@@ -119,6 +119,7 @@ def main() -> None:
     result["summary"] = by_budget(result["networks"])
     result["hypervolumes"] = hypervolumes(result["networks"], chance)
     result["against_best_peer"] = against_best_peer(result["summary"])
+    result["at_equal_latency"] = at_equal_latency(result["networks"])
     where = f"{config.data}, {options.dense_epochs:g} epochs and {config.epochs:g} after pruning"
     common.show(result, tables_of(result, where), options.json)
 

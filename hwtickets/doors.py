@@ -199,5 +199,4 @@ def _keep_weights(space: SearchSpace, folder: Path) -> None:
     path = _weights_file(folder)
     if space.given is None or path.exists():
         return
-    weights = {name: tensor.detach().cpu().clone() for name, tensor in space.given.state_dict().items()}
-    files.write_tensors(path, {name: tensor.contiguous() for name, tensor in weights.items()}, None)
+    files.write_tensors(path, space.given, None)

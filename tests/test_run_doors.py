@@ -211,10 +211,10 @@ def task_ticket(found: Any, tmp_path: Path) -> Path:
             r"its loss failed on two examples .* \(2, 4\)",
         ),
         ({"train": [torch.zeros(1, 12, 12)] * 20}, r"train data yields a tensor .* expected a pair"),
-        ({"train": [(torch.zeros(12), 1)] * 20}, "expected batches of images"),
+        ({"train": [(torch.zeros(12), 1)] * 20}, r"expected ones like .* \(2, 12\)"),
         ({"train": examples(20, 5, 0)}, r"the loss failed \(Target 4 is out of bounds.* type int64"),
         ({"validation": []}, "the validation data is empty"),
-        ({"train": [(torch.full((1, 12, 12), torch.nan), 1)] * 20}, r"is nan \(their inputs are not all fin"),
+        ({"train": [(torch.full((1, 12, 12), torch.nan), 1)] * 20}, "yields inputs that are not finite"),
         ({"train": [(torch.zeros(1, 8, 8), 1)] * 20}, r"\(1, 8, 8\), the space was made for \(1, 12, 12\)"),
     ],
 )

@@ -82,7 +82,8 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     for budget in result["budgets"]:
         limit = format_amount(budget["metric"], budget["limit"])
         feasible = "can be kept" if budget["feasible"] else "cannot be kept"
-        said.append(f"{budget['metric']} budget {budget['text']} (at most {limit}): {feasible}")
+        most = f"; {budget['dearest']}" if "dearest" in budget else ""
+        said.append(f"{budget['metric']} budget {budget['text']} (at most {limit}): {feasible}{most}")
     kind = "" if result["measured"] else " predicted"
     said.append("costliest")
     for block in result["costliest"]:
@@ -96,6 +97,8 @@ def check(budgets: list[dict[str, Any]]) -> None:
     for budget in budgets:
         if not budget["feasible"]:
             asked, nearest = budget["text"], format_amount(budget["metric"], budget["nearest"])
+            most = f"; {budget['dearest']}" if "dearest" in budget else ""
             raise BudgetError(
-                f"{budget['metric']} budget {asked} cannot be kept; the nearest feasible one is {nearest}"
+                f"{budget['metric']} budget {asked} cannot be kept; the nearest feasible one is"
+                f" {nearest}{most}"
             )

@@ -11,7 +11,7 @@ from hwtickets.devices import device_fingerprint
 from hwtickets.errors import BudgetError
 from hwtickets.search.job import Job
 from hwtickets.search.mixed_prices import MixedPrices
-from hwtickets.search.profiled import profiled
+from hwtickets.search.profiled import dearest_left, profiled
 from hwtickets.search.shrinking import Pricing
 from hwtickets.search.space_profile import SpaceProfile, all_costs
 from hwtickets.space.space import SearchSpace
@@ -95,7 +95,7 @@ def prepare(job: Job) -> Prepared:
     for metric, limit in limits.items():
         if limit < profile.smallest[metric]:
             error = infeasible(metric, limit, profile.smallest[metric])
-            raise BudgetError(f"{error}{_dearest_left(job, table, metric)}") if job.space.coupled else error
+            raise BudgetError(f"{error}; {dearest_left(job, table, metric)}") if job.space.coupled else error
         if limit > profile.dense[metric]:
             raise BudgetError(
                 f"budget {metric} {job.budgets[metric].text} is above what the dense network costs"
@@ -111,15 +111,3 @@ def _alignment(job: Job) -> int:
 def _fixed(space: SearchSpace, unit: Unit, alignment: int) -> bool:
     """Whether a unit has one width alone, and does not vanish with its branch."""
     return not unit.residual and len(space.widths_allowed(unit.name, alignment)) == 1
-
-
-def _dearest_left(job: Job, table: LatencyTable, metric: str) -> str:
-    """The operator of a module that costs most in its smallest network, and why it stays."""
-    cost = all_costs(LatencyCost(table))[metric]
-    narrowest = {
-        name: 0 if unit.residual else job.space.widths_allowed(name, _alignment(job))[0]
-        for name, unit in job.space.units.items()
-    }
-    dearest = max(job.space.graph(narrowest), key=lambda operator: cost.operators([operator])).name
-    reason = job.space.unprunable.get(dearest.partition("/")[0], "cut as far as it goes")
-    return f"; what costs most of it is {dearest} ({reason})"

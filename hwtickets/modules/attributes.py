@@ -21,8 +21,10 @@ _CHANNELS = (
     "inter_channels", "inter_dim", "bottleneck_channels", "expanded_channels", "dh", "nh_kd",
 )  # fmt: skip
 
+#: Names under which hosts keep how many channels go into or come out of them.
+_ENDS = ("in_channels", "out_channels", "in_chs", "out_chs", "num_features", "mlp_dim")
 #: Names under which hosts keep how many channels their head reads.
-_FEATURES = ("num_features", "head_hidden_size", "in_features")
+_FEATURES = ("num_features", "head_hidden_size", "in_features", "last_channel", "inplanes")
 
 
 def host_attributes(module: nn.Module, members: Sequence[Member], width: int) -> tuple[Attribute, ...]:
@@ -48,9 +50,25 @@ def host_attributes(module: nn.Module, members: Sequence[Member], width: int) ->
                 continue
             if key in _HEADS and value == width and per_head > 1:
                 found[Attribute(name, key, 1)] = None
-            if key in _CHANNELS and value in sizes:
+            if value in sizes and (
+                key in _CHANNELS or (key in _ENDS and _alone(module, name, value, members))
+            ):
                 found[Attribute(name, key, value // width)] = None
-    return (*found, *_of_head(module, members))
+    return tuple(dict.fromkeys([*found, *_of_head(module, members)]))
+
+
+def _alone(module: nn.Module, host: str, size: int, members: Sequence[Member]) -> bool:
+    """Whether a number of a host can mean these channels alone: nothing else in it is of that size."""
+    own = {(member.name, member.dim) for member in members}
+    tensors = dict(module.get_submodule(host).named_parameters(prefix=host))
+    if any(name.rpartition(".")[0] == host for name in tensors):
+        return False  # A layer whose sizes follow its weights.
+    return all(
+        (name, axis) in own
+        for name, tensor in tensors.items()
+        for axis, length in enumerate(tensor.shape)
+        if length == size
+    )
 
 
 def _of_head(module: nn.Module, members: Sequence[Member]) -> list[Attribute]:

@@ -8,6 +8,9 @@ from typing import Any
 from hwtickets.modules.labels import Field, Ties, row_of
 from hwtickets.modules.layers import Laid
 
+#: What the call of a recurrent layer is named; no operation of torch is.
+RECURRENT = "recurrent"
+
 
 @dataclass(eq=False)
 class Tensed:
@@ -53,6 +56,19 @@ class Call:
     inputs: list[Tensed] = field(default_factory=list)
     pointwise: bool = False
 
+    @property
+    def weight(self) -> Tensed | None:
+        """What the inputs are multiplied by, of a convolution or a product of matrices."""
+        if self.name in ("convolution", "_convolution"):
+            weight: Tensed = self.given["weight"]
+            return weight
+        return self.inputs[-1] if self.name in ("mm", "addmm") else None
+
+
+def is_constant(call: Call) -> bool:
+    """Whether a call computes of weights alone."""
+    return all(tensor.constant for tensor in call.outputs)
+
 
 @dataclass
 class Record:
@@ -90,6 +106,23 @@ class Record:
         row = row_of(call.outputs[0].fields, 1)
         if row is not None:
             self.producers.append((call.where or "network", row))
+
+
+def last_layers(record: Record) -> list[str]:
+    """The layers with weights whose outputs no other such layer reads on the way to the network's."""
+    maker = {id(tensor): call for call in record.calls for tensor in call.outputs}
+    found: dict[str, None] = {}
+    waiting, seen = list(record.outputs), set()
+    while waiting:
+        call = maker.get(id(waiting.pop()))
+        if call is None or id(call) in seen or is_constant(call):
+            continue
+        seen.add(id(call))
+        if call.weight is not None and call.weight.constant:
+            found[call.where] = None
+        else:
+            waiting += call.inputs
+    return [where for where in found if where]
 
 
 def body_name(name: str) -> str:

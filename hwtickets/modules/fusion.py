@@ -10,7 +10,7 @@ from torch import nn
 
 from hwtickets.modules import recurrent, specs
 from hwtickets.modules.attention import Attention, find_attention
-from hwtickets.modules.calls import Call, Record, Tensed
+from hwtickets.modules.calls import RECURRENT, Call, Record, Tensed
 from hwtickets.modules.forms import Form, Sizes
 from hwtickets.modules.shapes import ACTIVATIONS, FREE, is_free
 from hwtickets.modules.steps import SIZES, Step
@@ -98,7 +98,7 @@ class Fusion:
             self._activate(call, ACTIVATIONS[call.name](call))
         elif call.name in _SUMS:
             self._add(call)
-        elif call.name == recurrent.NAME:
+        elif call.name == RECURRENT:
             self._recur(call)
         else:
             self._others(call)

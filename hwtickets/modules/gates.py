@@ -1,50 +1,67 @@
-"""Gates: importance factors of units that no batch norm scales, put in for training and folded away after."""
+"""Gates: importance factors of units that no batch norms stand for, put in to train, folded away after."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hwtickets.errors import HwticketsError
-from hwtickets.space.layout import layouts
-from hwtickets.space.units import Unit
+from hwtickets.space.layout import layouts, tensor_of
+from hwtickets.space.units import Member, Unit
 from hwtickets.supernets.base import Supernet
+
+#: Where a network holds the gates of its units.
+GATES = "gates"
 
 
 class Gate(nn.Module):
-    """One scale a channel of a unit, applied to the input or output of the layer that it sits on.
+    """One scale a channel of a unit.
 
     Source: the gate of Molchanov et al., Importance Estimation for Neural Network Pruning (CVPR 2019),
     section 3.2.
 
     Args:
         channels: Channels of the unit.
-        of_input: Whether the layer's input is scaled, else its output.
 
     Attributes:
         weight: The scales, all one at first; shape (channels,).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+
+
+class Gated(nn.Module):
+    """What a gate does to one layer: it scales its input or its output.
+
+    Args:
+        gate: The gate; held by the network, not by the layer.
+        of_input: Whether the layer's input is scaled, else its output.
+
+    Attributes:
         channel_of: For every entry of the scaled dimension the channel that it belongs to, or -1.
     """
 
     channel_of: Tensor
 
-    def __init__(self, channels: int, of_input: bool) -> None:
+    def __init__(self, gate: Gate, of_input: bool) -> None:
         super().__init__()
         self.of_input = of_input
-        self.weight = nn.Parameter(torch.ones(channels))
+        self._gate = (gate,)
         self.register_buffer("channel_of", torch.zeros(0, dtype=torch.int64), persistent=False)
 
     def scales(self) -> Tensor:
         """One scale for every entry of the scaled dimension."""
-        spread = self.weight[self.channel_of.clamp_min(0)]
+        spread = self._gate[0].weight[self.channel_of.clamp_min(0)]
         return torch.where(self.channel_of >= 0, spread, torch.ones_like(spread))
 
 
 def add_gates(model: Supernet, units: Iterable[Unit]) -> None:
-    """Gives every unit without a batch norm its gate, in place; the network computes what it did before.
+    """Gives every unit that batch norms do not scale its gate, in place; the network computes what it did.
 
     Args:
         model: The network; must hold no gates.
@@ -53,57 +70,82 @@ def add_gates(model: Supernet, units: Iterable[Unit]) -> None:
     units = list(units)
     for unit in units:
         width = (model.present or {}).get(unit.name, unit.width)
-        if unit.gate is None or not width:
+        layers = list(_layers(model, unit)) if width else []
+        if not layers:
             continue
-        layer = model.get_submodule(unit.gate.module)
-        assert isinstance(layer.weight, Tensor)
-        gate = Gate(width, unit.gate.reads).to(layer.weight.device, layer.weight.dtype)
-        layer.add_module(_local(unit), gate)
-        if not _hooked(layer):
-            layer.register_forward_pre_hook(_scale_input)
-            layer.register_forward_hook(_scale_output)
+        first = layers[0][0].weight
+        assert isinstance(first, Tensor)
+        gate = Gate(width).to(first.device, first.dtype)
+        _holder(model).add_module(_local(unit), gate)
+        for layer, member in layers:
+            layer.add_module(_local(unit), Gated(gate, member.reads))
+            if not _hooked(layer):
+                layer.register_forward_pre_hook(_scale_input)
+                layer.register_forward_hook(_scale_output)
     place_gates(model, units)
 
 
 def place_gates(model: Supernet, units: Iterable[Unit]) -> None:
-    """Lays every gate over the entries of its layer as they are now; needed after channels were removed."""
+    """Lays every gate over the entries of its layers as they are now; those of units without channels go.
+
+    Needed after channels were removed.
+    """
     units = list(units)
+    if not hasattr(model, GATES):
+        return
     present = {unit.name: (model.present or {}).get(unit.name, unit.width) for unit in units}
     found = dict(layouts(model, units, present))
     for unit in units:
-        if unit.gate is None or not _has_gate(model, unit):
+        if not present[unit.name]:
+            _drop(model, unit)
             continue
-        layout = found[unit.gate.module, unit.gate.tensor, unit.gate.dim]
-        gate = model.get_submodule(unit.importance)
-        assert isinstance(gate, Gate)
-        channel_of = torch.full((layout.length,), -1)
-        places = torch.from_numpy(layout.places(unit.name))
-        channel_of[places] = torch.arange(len(places))[:, None].expand_as(places)
-        gate.channel_of = channel_of.to(gate.weight.device)
+        for layer, member in _layers(model, unit):
+            layout = found[member.module, member.tensor, member.dim]
+            gated = layer.get_submodule(_local(unit))
+            assert isinstance(gated, Gated) and isinstance(layer.weight, Tensor)
+            channel_of = torch.full((layout.length,), -1)
+            places = torch.from_numpy(layout.places(unit.name))
+            channel_of[places] = torch.arange(len(places))[:, None].expand_as(places)
+            gated.channel_of = channel_of.to(layer.weight.device)
 
 
 def fold_gates(model: Supernet, units: Iterable[Unit]) -> None:
-    """Multiplies every gate into the weights of its layer and takes it away, in place.
+    """Multiplies every gate into the weights of its layers and takes it away, in place.
 
     A network without gates stays as it is.
     """
     for unit in units:
-        if unit.gate is None or not _has_gate(model, unit):
+        if not _has_gate(model, unit):
             continue
-        layer, gate = model.get_submodule(unit.gate.module), model.get_submodule(unit.importance)
-        assert isinstance(gate, Gate)
-        with torch.no_grad():
-            _fold(layer, gate, unit.gate.dim)
-        delattr(layer, _local(unit))
+        for layer, member in _layers(model, unit):
+            gated = layer.get_submodule(_local(unit))
+            assert isinstance(gated, Gated)
+            with torch.no_grad():
+                _fold(layer, gated, member.dim)
+            delattr(layer, _local(unit))
+        _drop(model, unit)
 
 
-def _fold(layer: nn.Module, gate: Gate, dim: int) -> None:
+def _fold(layer: nn.Module, gated: Gated, dim: int) -> None:
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, Tensor)
-    scales = gate.scales()
+    scales = gated.scales()
     weight.mul_(scales.view([-1 if axis == dim else 1 for axis in range(weight.dim())]))
-    if isinstance(bias, Tensor) and not gate.of_input:
+    if isinstance(bias, Tensor) and not gated.of_input:
         bias.mul_(scales)
+
+
+def _layers(model: Supernet, unit: Unit) -> Iterator[tuple[nn.Module, Member]]:
+    """The layers that the gate of a unit scales, as far as they are left."""
+    for member in unit.gates:
+        if tensor_of(model, member) is not None:
+            yield model.get_submodule(member.module), member
+
+
+def _holder(model: Supernet) -> nn.Module:
+    if not hasattr(model, GATES):
+        model.add_module(GATES, nn.Module())
+    return model.get_submodule(GATES)
 
 
 def _local(unit: Unit) -> str:
@@ -111,10 +153,17 @@ def _local(unit: Unit) -> str:
 
 
 def _has_gate(model: Supernet, unit: Unit) -> bool:
-    try:
-        return isinstance(model.get_submodule(unit.importance), Gate)
-    except AttributeError:
-        return False
+    return bool(unit.gates) and hasattr(getattr(model, GATES, None), _local(unit))
+
+
+def _drop(model: Supernet, unit: Unit) -> None:
+    """Takes a gate away, and with the last one what held them."""
+    if not _has_gate(model, unit):
+        return
+    holder = model.get_submodule(GATES)
+    delattr(holder, _local(unit))
+    if not len(holder._modules):
+        delattr(model, GATES)
 
 
 def _hooked(layer: nn.Module) -> bool:
@@ -123,16 +172,16 @@ def _hooked(layer: nn.Module) -> bool:
 
 def _scale_input(layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
     x, *others = args
-    for gate in layer.children():
-        if isinstance(gate, Gate) and gate.of_input:
-            x = x * _laid(layer, gate.scales(), x)
+    for gated in layer.children():
+        if isinstance(gated, Gated) and gated.of_input:
+            x = x * _laid(layer, gated.scales(), x)
     return (x, *others)
 
 
 def _scale_output(layer: nn.Module, args: tuple[Any, ...], y: Tensor) -> Tensor:
-    for gate in layer.children():
-        if isinstance(gate, Gate) and not gate.of_input:
-            y = y * _laid(layer, gate.scales(), y)
+    for gated in layer.children():
+        if isinstance(gated, Gated) and not gated.of_input:
+            y = y * _laid(layer, gated.scales(), y)
     return y
 
 

@@ -9,9 +9,12 @@ import numpy as np
 from torch import nn
 
 from hwtickets.modules.attributes import host_attributes
-from hwtickets.modules.calls import Record, body_name
+from hwtickets.modules.calls import Record, body_name, is_constant
 from hwtickets.modules.components import Components, components, holds
+from hwtickets.modules.factors import Path, paths
+from hwtickets.modules.gates import GATES
 from hwtickets.modules.labels import Freeze, axes_of
+from hwtickets.modules.layers import KERNEL
 from hwtickets.space.units import Member, Unit
 
 Slot = tuple[str, int]
@@ -54,10 +57,12 @@ def find_groups(module: nn.Module, record: Record, keep: Sequence[str], denied: 
     unit_of: dict[int, str] = {}
     unprunable: dict[str, str] = {}
     whole: dict[int, str] = {}
-    for members in _alike(places, maker):
+    alike = _alike(places, maker)
+    for members, path in zip(alike, paths(record, found, alike), strict=True):
         name = _free_name(record.producers[maker[members[0]]][0], [*units, *unprunable])
         reason = denied.get(name) or _too_few(members)
-        unit = None if reason else _unit(module, record, name, [places[component] for component in members])
+        channels = [places[component] for component in members]
+        unit = None if reason else _unit(module, record, name, channels, path)
         if unit is None or not unit.importance:
             unprunable[name] = reason or "there is neither a batch norm nor a layer that could take a gate"
             whole.update(dict.fromkeys(members, unprunable[name]))
@@ -72,7 +77,30 @@ def find_groups(module: nn.Module, record: Record, keep: Sequence[str], denied: 
         for component in found[labels].tolist():
             if component in whole:
                 unprunable.setdefault(where, whole[component])
-    return Groups(units, unprunable, found, unit_of)
+    groups = Groups(units, unprunable, found, unit_of)
+    _list_others(record, groups, held, frozen)
+    return groups
+
+
+def _list_others(record: Record, groups: Groups, held: Components, frozen: Sequence[Freeze]) -> None:
+    """Adds the layers with weights that make no unit and were not listed yet."""
+    found, unit_of, unprunable = groups.found, groups.unit_of, groups.unprunable
+    made = {member.name for unit in groups.units.values() for member in unit.members if not member.reads}
+    for call in record.calls:
+        if call.pointwise or is_constant(call) or call.name in ("cat", "stack"):
+            continue
+        for tensor in call.inputs:
+            name = tensor.parameter if tensor.constant and len(tensor.shape) > 1 else None
+            if name is None or (name in made and name in record.weights):
+                continue
+            labels = [found[one.ravel()] for one in record.parameters[name].fields]
+            if name in made and all(component in unit_of for own in labels for component in own.tolist()):
+                continue
+            places = {place for own in labels for place in held[own].tolist()} - {-1}
+            reasons = [place for place in places if frozen[place].reason != KERNEL]
+            reason = _told(frozen[min(reasons)]) if reasons else "its channels are not followed"
+            single = tensor is call.weight and not reasons and 1 in call.outputs[0].shape[1:2]
+            unprunable.setdefault(call.where or body_name(name), "it makes one channel" if single else reason)
 
 
 def _kept(record: Record, keep: Sequence[str]) -> list[Freeze]:
@@ -132,7 +160,7 @@ def _free_name(where: str, taken: Iterable[str]) -> str:
     return name
 
 
-def _unit(module: nn.Module, record: Record, name: str, channels: Sequence[Places]) -> Unit:
+def _unit(module: nn.Module, record: Record, name: str, channels: Sequence[Places], path: Path) -> Unit:
     written = {int(labels[0]) for _, labels in record.producers}
     members = []
     for full, axis in channels[0]:
@@ -146,25 +174,37 @@ def _unit(module: nn.Module, record: Record, name: str, channels: Sequence[Place
         members.append(Member(owner, own_name, axis, listed, reads))
     block = name.rpartition(".")[0] or name
     width = len(channels)
-    gated = _gated(module, record, members)
-    scales = [] if gated else [member for member in members if member.tensor == "running_mean"]
-    importance = (
-        scales[0].module if scales else f"{gated.module}.gate_{name.replace('.', '_')}" if gated else ""
-    )
+    gates, norms = _scales(module, record, members, path)
+    gate = [Member(f"{GATES}.{name.replace('.', '/')}", "weight", 0)] if gates else []
+    factors = (*norms, *gate)
+    importance = gate[0].module if gate else _norm_of(members) if norms else ""
     attributes = host_attributes(module, members, width)
-    return Unit(name, block, width, importance, None, tuple(members), attributes, gated)
+    return Unit(name, block, width, importance, None, tuple(members), attributes, gates, factors)
 
 
-def _gated(module: nn.Module, record: Record, members: Sequence[Member]) -> Member | None:
-    """Where a gate goes: on the input of the only layer that reads the channels, else where they are made."""
-    names = {member.name for member in members}
-    norms = [member for member in members if member.tensor == "running_mean"]
-    if any(f"{norm.module}.weight" in names for norm in norms):
-        return None
+def _scales(
+    module: nn.Module, record: Record, members: Sequence[Member], path: Path
+) -> tuple[tuple[Member, ...], tuple[Member, ...]]:
+    """What a gate scales and the scales of norms that stand for channels: together, on all of their ways.
+
+    On the inputs of all readers a gate stands for a channel as a whole, whatever lies before. Where not every
+    reader can take one, it sits on the outputs of those makers that no norm follows.
+    """
+    norms = tuple(member for member in members if member.name in path.norms)
+    if norms and path.exact:
+        return (), norms
     layers = [member for member in members if record.weights.get(member.name) and _gateable(module, member)]
-    reading = [member for member in layers if member.reads]
-    made = [member for member in layers if not member.reads]
-    return reading[0] if len(reading) == 1 else next(iter([*made, *reading]), None)
+    taking = {member.name: member for member in layers if member.reads}
+    making = {member.name: member for member in layers if not member.reads}
+    readers = tuple(taking[name] for name in dict.fromkeys(path.readers) if name in taking)
+    if readers and all(name in taking for name in path.readers):
+        return readers, ()
+    makers = tuple(making[name] for name in dict.fromkeys(path.makers) if name in making)
+    return makers or (() if norms else readers), norms
+
+
+def _norm_of(members: Sequence[Member]) -> str:
+    return next(member.module for member in members if member.tensor == "running_mean")
 
 
 def _gateable(module: nn.Module, member: Member) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hwtickets.errors import HwticketsError, UsageError, unknown
+from hwtickets.modules.calls import Record, last_layers
 from hwtickets.modules.gates import place_gates
 from hwtickets.modules.multihead import convert
 from hwtickets.space.units import Unit
@@ -37,6 +38,15 @@ def _uncuttable(part: nn.Module) -> str:
         return "TorchScript cannot be cut; give the module that it was made from"
     if any(nn.parameter.is_lazy(tensor) for tensor in part.parameters(recurse=False)):
         return "its sizes are not known yet; run the network once on an input first"
+    for key, value in vars(part).items():
+        if isinstance(value, Tensor) and value.grad_fn is not None:
+            return (
+                f"its attribute {key} was computed (by torch.nn.utils.weight_norm, or in a forward pass) and"
+                " cannot be copied; use torch.nn.utils.parametrizations, or set it to None"
+            )
+    for tensor in part.parameters(recurse=False):
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            return f"its weights are {str(tensor.dtype).removeprefix('torch.')}; give the network in fp32"
     leaf = next(part.children(), None) is None
     if leaf and not all(isinstance(tensor, Tensor) for tensor in part.state_dict().values()):
         return "its weights are packed, quantized; give the network as it was before, in fp32"
@@ -58,6 +68,9 @@ class HostedNetwork(Supernet):
     Raises:
         UsageError: A name in `keep` is no module of the body, or the body is no plain module.
         HwticketsError: The body does not run on such an input.
+
+    Attributes:
+        unmasked: Modules that masks leave alone: those to keep, and the layers that give the outputs.
     """
 
     def __init__(
@@ -68,6 +81,8 @@ class HostedNetwork(Supernet):
         arguments: Mapping[str, Any] | None = None,
         keep: Sequence[str] = (),
     ) -> None:
+        from hwtickets.modules.recorder import record, weightless
+
         super().__init__()
         body = plain_module(body)
         names = [name for name, _ in body.named_modules() if name]
@@ -81,7 +96,9 @@ class HostedNetwork(Supernet):
         self.input_shape = tuple(input_shape)  # type: ignore[assignment]
         self.sizes = {"reference": reference, "arguments": dict(arguments or {}), "keep": list(keep)}
         self.present = {}
-        self.classes = _outputs(self)
+        run = record(weightless(self), self.input_shape, follow=False)
+        self.classes = _outputs(self, run)
+        self.unmasked = tuple(f"body.{name}" for name in (*keep, *last_layers(run)))
 
     def forward(self, x: Tensor) -> Tensor:
         """What the body makes of a batch."""
@@ -93,11 +110,9 @@ class HostedNetwork(Supernet):
         place_gates(self, units)
 
 
-def _outputs(model: HostedNetwork) -> int:
-    """Channels of the output, found by a run without data."""
-    from hwtickets.modules.recorder import record, weightless
-
-    outputs = record(weightless(model), model.input_shape, follow=False).outputs
+def _outputs(model: HostedNetwork, run: Record) -> int:
+    """Channels of the output."""
+    outputs = run.outputs
     if len(outputs) != 1:
         raise HwticketsError(
             f"module {type(model.body).__name__}: returns {len(outputs)} tensors; wrap it in a module that"

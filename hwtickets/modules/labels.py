@@ -66,7 +66,10 @@ class Ties:
             self.frozen.append(Freeze(labels.ravel(), reason, self.where))
 
     def settle(self, fields: Iterable[Field]) -> tuple[Field, ...]:
-        """The same fields without dimensions that labels do not depend on; joint ones are remembered."""
+        """The same fields without dimensions that labels do not depend on; joint ones are remembered.
+
+        One entry alone cannot be removed: it carries no label.
+        """
         settled = []
         for labels in fields:
             for axis in axes_of(labels):
@@ -75,7 +78,7 @@ class Ties:
                     labels = first
             if len(axes_of(labels)) > 1:
                 self.joint.append(labels)
-            if labels.any():
+            if labels.size > 1 and labels.any():
                 settled.append(labels)
         return tuple(settled)
 

@@ -9,6 +9,9 @@ import numpy as np
 
 from hwtickets.modules.labels import Field, Ties, along, axes_of, off_axes, on_axis, row_of
 
+#: Why the places of a kernel are never removed.
+KERNEL = "a kernel keeps its size"
+
 
 @dataclass(frozen=True)
 class Laid:
@@ -31,7 +34,7 @@ def convolution(
     Whichever leaves more choices: groups where they are as many as the channels inside of one, as in
     depthwise convolutions, else channels.
     """
-    ties.freeze([f for f in weight.fields if axes_of(f)[0] > 1], "a kernel keeps its size")
+    ties.freeze([f for f in weight.fields if axes_of(f)[0] > 1], KERNEL)
     out_axis, in_axis = (1, 0) if transposed else (0, 1)
     if transposed and groups > 1:
         return _transposed_groups(ties, x, weight, bias, groups)

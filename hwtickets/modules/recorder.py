@@ -14,8 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_flatten
 
 from hwtickets.errors import HwticketsError
-from hwtickets.modules.calls import Call, Record, Tensed, body_name
-from hwtickets.modules.recurrent import NAME as RECURRENT
+from hwtickets.modules.calls import RECURRENT, Call, Record, Tensed, body_name
 from hwtickets.modules.recurrent import given_of
 from hwtickets.modules.rules import carry
 from hwtickets.modules.untraceable import untraceable

@@ -14,8 +14,6 @@ from hwtickets.modules.forms import Form, Sizes
 from hwtickets.modules.labels import Field, Ties, along, on_axis, row_of
 from hwtickets.space.spec import OperatorSpec
 
-#: What such a call is named; no operation of torch is.
-NAME = "recurrent"
 #: An operator of the deployed graph: what it reads, its spec, the forms of its sizes, what it writes.
 Part = tuple[Call, OperatorSpec, dict[str, Form], Tensed]
 

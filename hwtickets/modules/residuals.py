@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hwtickets.modules.calls import Call, Record, Tensed
+from hwtickets.modules.calls import Call, Record, Tensed, is_constant
 from hwtickets.modules.shapes import FREE
 
 #: Activations that change nothing when they run twice.
@@ -91,11 +91,6 @@ class Flow:
         return [call for call in self.calls if id(call) in found]
 
 
-def is_constant(call: Call) -> bool:
-    """Whether a call computes of weights alone."""
-    return all(tensor.constant for tensor in call.outputs)
-
-
 def find_residuals(record: Record) -> list[Residual]:
     """Residual branches that nothing but their sum reads and that hold no other one, in execution order."""
     flow = Flow(record)
@@ -113,11 +108,12 @@ def find_residuals(record: Record) -> list[Residual]:
 
 def _of_sum(flow: Flow, call: Call) -> Iterator[Residual]:
     varying = [tensor for tensor in call.inputs if not tensor.constant]
-    if call.name != "add" or call.given.get("alpha", 1) != 1 or len(varying) != 2:
+    if call.name != "add" or len(varying) != 2:
         return
     if varying[0].shape != varying[1].shape:
         return
-    for shortcut, end in (varying, varying[::-1]):
+    # Of `torch.add(x, y, alpha=a)`, x + a y, only y may vanish.
+    for shortcut, end in (varying, varying[::-1])[: 2 if call.given.get("alpha", 1) == 1 else 1]:
         inside = flow.between(shortcut, end)
         if inside and _alone(flow, inside, call):
             yield Residual(shortcut, call, inside, _behind(flow, call, shortcut))

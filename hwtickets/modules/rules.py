@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from hwtickets.modules import layers, views
-from hwtickets.modules.calls import Call, Record, Tensed
-from hwtickets.modules.labels import Field, off_axes, on_axis
-from hwtickets.modules.recurrent import NAME as RECURRENT
+from hwtickets.modules.calls import RECURRENT, Call, Record, Tensed
+from hwtickets.modules.labels import Field, axes_of, off_axes, on_axis
 from hwtickets.modules.recurrent import carry_recurrent
 from hwtickets.modules.view_rules import LAYING, Fields, Rule
 
@@ -53,10 +52,8 @@ def carry(record: Record, call: Call) -> None:
     found = rule(record, call) if rule else _unknown(record, call)
     for tensor, fields in zip(call.outputs, found, strict=False):
         tensor.fields = fields
-    if call.name in ("convolution", "_convolution"):
-        record.produced(call, call.given["weight"])
-    elif call.name in ("mm", "addmm"):
-        record.produced(call, call.inputs[-1])
+    if call.weight is not None:
+        record.produced(call, call.weight)
 
 
 def _unknown(record: Record, call: Call) -> list[Fields]:
@@ -157,6 +154,9 @@ def _product(record: Record, call: Call) -> list[Fields]:
 def _batch_norm(record: Record, call: Call) -> list[Fields]:
     x, *others = call.inputs
     over_places = bool(call.given.get("training")) or call.name == "instance_norm"
+    if x.constant:
+        standardised = "its weights are standardised, so without one of its inputs all of them change"
+        record.ties.freeze([labels for labels in x.fields if axes_of(labels) != [1]], standardised)
     fields = layers.channel_norm(record.ties, x.laid, [other.laid for other in others], over_places)
     return [fields]
 

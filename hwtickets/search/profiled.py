@@ -12,7 +12,7 @@ from hwtickets.search.job import Job
 from hwtickets.search.mixed_anchors import priced_mix
 from hwtickets.search.mixed_prices import MixedPrices
 from hwtickets.search.mixed_tables import other_tables, require_mixable
-from hwtickets.search.space_profile import SpaceProfile, profile_space
+from hwtickets.search.space_profile import SpaceProfile, all_costs, profile_space
 from hwtickets.space.operators import Operator
 from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.choices import price_space
@@ -72,7 +72,7 @@ def describe_space(job: Job) -> dict[str, Any]:
         **({"estimated": table.estimated(dense)} if job.space.coupled else {}),
         "configurations": job.space.size(job.device.alignment),
         "budgets": [
-            _answer(budget, limits[metric], profile.smallest[metric])
+            _answer(budget, limits[metric], profile.smallest[metric], job, table)
             for metric, budget in job.budgets.items()
         ],
         "table_error": dict(table.error),
@@ -107,11 +107,26 @@ def _energy(profile: SpaceProfile, table: LatencyTable) -> dict[str, float | str
     return {"dense_energy_mj": profile.dense["energy"], "min_energy_mj": profile.smallest["energy"]}
 
 
-def _answer(budget: Budget, limit: float, nearest: float) -> dict[str, Any]:
+def dearest_left(job: Job, table: LatencyTable, metric: str) -> str:
+    """What of a module costs most in its smallest network, and why it stays, as a part of a sentence."""
+    cost = all_costs(LatencyCost(table))[metric]
+    alignment = job.config.alignment or job.device.alignment
+    narrowest = {
+        name: 0 if unit.residual else job.space.widths_allowed(name, alignment)[0]
+        for name, unit in job.space.units.items()
+    }
+    dearest = max(job.space.graph(narrowest), key=lambda operator: cost.operators([operator])).name
+    reason = job.space.unprunable.get(dearest.partition("/")[0], "cut as far as it goes")
+    return f"what costs most of it is {dearest} ({reason})"
+
+
+def _answer(budget: Budget, limit: float, nearest: float, job: Job, table: LatencyTable) -> dict[str, Any]:
+    named = limit < nearest and job.space.coupled
     return {
         "metric": budget.metric,
         "text": budget.text,
         "limit": limit,
         "feasible": limit >= nearest,
         "nearest": max(limit, nearest),
+        **({"dearest": dearest_left(job, table, budget.metric)} if named else {}),
     }

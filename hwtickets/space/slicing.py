@@ -90,7 +90,7 @@ def _keep_shared(
     for unit in units:
         if unit.name not in kept:
             continue
-        if unit.gate is not None and _present(model, unit):
+        if unit.gates and _present(model, unit):
             _cut_member(model, unit.importance, "weight", 0, kept[unit.name], optimizer, companions)
         present[unit.name], before = len(kept[unit.name]), present[unit.name]
         for attribute in unit.attributes if present[unit.name] else ():

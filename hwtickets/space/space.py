@@ -34,13 +34,14 @@ class SearchSpace:
         blocks: Unit names by searching block.
         input_shape: Channels, height and width (pixels) of one input.
         unprunable: Why some layers are never cut, by name; none in a supernet.
-        given: The user's own module that the space was made from, with its weights; None where there is none.
+        given: The weights that the user's own module had when the space was made from it, by state-dict name,
+            on the CPU; None where there is none.
     """
 
     #: Whether an operator's cost depends on units of several blocks.
     coupled = False
     unprunable: Mapping[str, str] = {}
-    given: nn.Module | None = None
+    given: Mapping[str, Tensor] | None = None
 
     def __init__(self, model: Supernet, name: str) -> None:
         self.name = name
@@ -80,16 +81,29 @@ class SearchSpace:
         from hwtickets.modules.hosted import HostedNetwork, plain_module
 
         model = plain_module(model)
-        first = example_inputs[0] if isinstance(example_inputs, tuple | list) else example_inputs
+        several = example_inputs if isinstance(example_inputs, tuple | list) else [example_inputs]
+        if len(several) != 1:
+            raise UsageError(
+                f"example_inputs holds {len(several)} inputs; a network of one input can be searched: wrap"
+                " yours in a module that takes one tensor and splits it, or makes the others itself"
+            )
+        (first,) = several
         if not isinstance(first, Tensor) or first.dim() < 2:
             raise UsageError(
                 f"example_inputs is a {type(example_inputs).__name__}; expected a batch of inputs, e.g."
                 " torch.zeros(1, 3, 224, 224)"
             )
+        if not first.is_floating_point():
+            kind = str(first.dtype).removeprefix("torch.")
+            raise UsageError(
+                f"example_inputs are {kind}; networks of floating point inputs can be searched: let yours"
+                " begin behind the embedding of its words"
+            )
         built_by = reference or live.register(model)
         hosted = HostedNetwork(copy.deepcopy(model), tuple(first.shape[1:]), reference=built_by, keep=keep)
         space = space_of(hosted, "module")
-        space.given = model
+        weights = model.state_dict().items()
+        space.given = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights}
         return space
 
     @property

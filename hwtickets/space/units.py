@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -81,12 +80,14 @@ class Unit:
         name: Full name, e.g. "blocks.3.k5".
         block: The searching block it belongs to, e.g. "blocks.3".
         width: Channels in the supernet.
-        importance: Full name of the batch norm (or gate) whose scales are the importance factors.
+        importance: Full name of the batch norm (or gate) whose scales are the importance factors; of several,
+            the one that goes by the unit's name elsewhere.
         branch: Full name of the module that vanishes with the last channel, or None if it must stay.
         members: All tensors that the channels run through.
         attributes: Numbers that fall with the channels, besides the sizes of known layers.
-        gate: The tensor that a gate of the unit scales, where there is no batch norm; see
-            `hwtickets.modules.gates`.
+        gates: The tensors that the gate of the unit scales, where batch norms do not scale all of its
+            channels' ways; see `hwtickets.modules.gates`.
+        factors: All scales that stand for its channels: of batch norms, and the gate's own.
         residual: The residual branch that it lies in, where that may vanish: then all of its units have no
             channels.
     """
@@ -98,17 +99,9 @@ class Unit:
     branch: str | None
     members: tuple[Member, ...]
     attributes: tuple[Attribute, ...] = ()
-    gate: Member | None = None
+    gates: tuple[Member, ...] = ()
+    factors: tuple[Member, ...] = ()
     residual: Branch | None = None
-
-    @cached_property
-    def factors(self) -> tuple[Member, ...]:
-        """The scales of all batch norms that the channels run through; for gates, the gate's own."""
-        if self.gate is not None:
-            return (Member(self.importance, "weight", 0),)
-        own = [member for member in self.members if member.tensor == "running_mean"]
-        scales = tuple(replace(member, tensor="weight") for member in own)
-        return tuple(scale for scale in scales if scale in self.members)
 
 
 def find_units(model: Supernet) -> dict[str, Unit]:

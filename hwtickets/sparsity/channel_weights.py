@@ -45,15 +45,12 @@ class Places:
     def factors(self, unit: Unit) -> list[tuple[nn.Module, Entries]]:
         """The modules that scale a unit's channels by their `weight`, and the channels' entries in it.
 
-        Of norms one behind the other, with a depthwise convolution between them, only the last one counts:
-        each of them sees the whole channel.
+        Those that stand for the whole channel together; see `hwtickets.modules.factors`.
         """
         if self._model.present is None:
             return [(self._model.get_submodule(unit.importance), None)]
-        chained = sum(self._is_depthwise(member) for member in unit.members)
         left = [member for member in unit.factors if tensor_of(self._model, member) is not None]
-        last = left[min(chained, len(left) - 1) :]
-        return [(self._model.get_submodule(member.module), self.of(unit, member)) for member in last]
+        return [(self._model.get_submodule(member.module), self.of(unit, member)) for member in left]
 
     def weights(self, unit: Unit, readers: bool = False) -> list[tuple[Member, Entries]]:
         """Matrices and kernels that make a unit's channels, and the channels' entries in them.
@@ -64,12 +61,6 @@ class Places:
         """
         made = [member for member in unit.members if readers or not member.reads]
         return [(member, self.of(unit, member)) for member in made if self._is_matrix(member)]
-
-    def _is_depthwise(self, member: Member) -> bool:
-        if member.tensor != "weight" or member.reads or tensor_of(self._model, member) is None:
-            return False
-        layer = self._model.get_submodule(member.module)
-        return isinstance(layer, nn.Conv2d) and layer.groups == layer.out_channels > 1
 
     def _is_matrix(self, member: Member) -> bool:
         tensor = tensor_of(self._model, member)

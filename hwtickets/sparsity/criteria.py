@@ -8,11 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from hwtickets.errors import HwticketsError, unknown
+from hwtickets.errors import unknown
 from hwtickets.space.slicing import present_widths
 from hwtickets.space.units import Member, Unit
 from hwtickets.sparsity.channel_weights import Entries, Places, summed
-from hwtickets.sparsity.importance import BNScaleImportance, Importance, Scores, TaylorImportance
+from hwtickets.sparsity.importance import BNScaleImportance, Importance, Scores, TaylorImportance, finite
 from hwtickets.sparsity.synflow import SynFlow
 from hwtickets.sparsity.weight_importance import (
     Evidence,
@@ -49,7 +49,7 @@ class WeightSum(Importance):
         scored = self._scored(replace(evidence, weights=lambda network: _tensors(network, held)))
         scores = {name: self._of_unit(summed(scored, weights)) for name, weights in held.items()}
         compared = self._compared({name: score.float().cpu() for name, score in scores.items()})
-        return _checked(compared, self.name)
+        return finite(compared, self.name)
 
     def _scored(self, evidence: Evidence) -> WeightScores:
         return self.weights.score(evidence)
@@ -146,8 +146,9 @@ class ChannelGrasp(WeightSum):
 class ChannelSynFlow(WeightSum):
     """`sum |w| * dR/d|w|` over the weights that make a channel: the synaptic flow through it.
 
-    What flows into a unit flows out of it, so that all layers' scores sum to the same. Source: Tanaka et al.,
-    SynFlow (NeurIPS 2020), section 4, neuron-wise conservation.
+    What flows into a unit flows out of it, so that all layers' scores sum to the same. Scored in one
+    round, where the paper removes weights in many: what the removal of others does to a channel is not seen.
+    Source: Tanaka et al., SynFlow (NeurIPS 2020), section 4, neuron-wise conservation.
     """
 
     name = "synflow"
@@ -195,13 +196,3 @@ def _tensors(network: nn.Module, held: Mapping[str, Sequence[tuple[Member, Entri
     """The weights of all units, in a network of the same names."""
     names = dict.fromkeys(member.name for weights in held.values() for member, _ in weights)
     return {name: network.get_parameter(name) for name in names}
-
-
-def _checked(scores: Scores, importance: str) -> Scores:
-    for unit, score in scores.items():
-        if not bool(torch.isfinite(score).all()):
-            raise HwticketsError(
-                f"importance {importance}: the scores of {unit} are not finite; use taylor, or lower"
-                " learning_rate"
-            )
-    return scores

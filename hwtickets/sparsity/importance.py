@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from hwtickets.errors import HwticketsError
 from hwtickets.space.units import Unit
 from hwtickets.sparsity.channel_weights import Entries, Places, by_channel
 from hwtickets.sparsity.weight_importance import Evidence
@@ -70,7 +71,11 @@ class FactorImportance(Importance):
         )
 
     def measure(self, evidence: Evidence, units: Iterable[Unit], parts: int = 1) -> Scores:
-        """Average scores over batches; batch norms use their running statistics. See `Importance.measure`."""
+        """Average scores over batches; batch norms use their running statistics. See `Importance.measure`.
+
+        Raises:
+            HwticketsError: A score is not finite.
+        """
         units, model = list(units), evidence.model
         assert isinstance(model, Supernet)
         device = next(model.parameters()).device
@@ -85,7 +90,7 @@ class FactorImportance(Importance):
                 add_scores(totals, score_units(model, units, self))
                 model.zero_grad(set_to_none=True)
                 count += 1
-        return {name: total.cpu() / count for name, total in totals.items()}
+        return finite({name: total.cpu() / count for name, total in totals.items()}, self.name)
 
 
 class TaylorImportance(FactorImportance):
@@ -117,11 +122,28 @@ class TaylorImportance(FactorImportance):
 class BNScaleImportance(FactorImportance):
     """`|scale|` of a channel's batch norm, or gate; the mean where it has several.
 
-    Ranks channels inside a unit; it is no currency between layers. Source: Network Slimming (ICCV 2017),
-    section 3; SuperTickets (ECCV 2022), section 3.
+    Ranks channels inside a unit; it is no currency between layers. Gates say something once they were trained
+    under a penalty. Source: Network Slimming (ICCV 2017), section 3; SuperTickets (ECCV 2022), section 3.
     """
 
     name = "bn-scale"
+
+    def measure(self, evidence: Evidence, units: Iterable[Unit], parts: int = 1) -> Scores:
+        """Sizes of scales; see `Importance.measure`.
+
+        Raises:
+            HwticketsError: Units have no batch norm, and their gates are as they were put in.
+        """
+        assert isinstance(evidence.model, Supernet)
+        units = list(units)
+        fresh = _untrained(evidence.model, units)
+        if fresh:
+            more = f" and {len(fresh) - 3} more" if len(fresh) > 3 else ""
+            raise HwticketsError(
+                f"importance {self.name}: no batch norm scales {', '.join(fresh[:3])}{more}, and the gates in"
+                " their place were not trained, so that all channels would be worth the same; use taylor"
+            )
+        return super().measure(evidence, units, parts)
 
     def of_factor(self, factor: nn.Module) -> Tensor:
         """The size of the scales."""
@@ -130,6 +152,17 @@ class BNScaleImportance(FactorImportance):
     def joined(self, factors: Tensor) -> Tensor:
         """The mean of the factors."""
         return factors.mean(0)
+
+
+def _untrained(model: Supernet, units: Iterable[Unit]) -> list[str]:
+    """Units that have nothing but a gate, all of whose scales are one."""
+    places = Places(model, units := list(units))
+    alone = [unit for unit in units if unit.gates and len(unit.factors) == 1 and places.widths[unit.name]]
+    return [unit.name for unit in alone if all(_is_fresh(gate) for gate, _ in places.factors(unit))]
+
+
+def _is_fresh(gate: nn.Module) -> bool:
+    return bool((_scale(gate) == 1).all())
 
 
 def score_units(model: Supernet, units: Iterable[Unit], importance: FactorImportance) -> Scores:
@@ -148,6 +181,21 @@ def add_scores(totals: Scores, scores: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, score in scores.items():
             totals[name] = totals[name] + score if name in totals else score.clone()
+
+
+def finite(scores: Scores, importance: str) -> Scores:
+    """The scores, if all of them are numbers.
+
+    Raises:
+        HwticketsError: One is not; names its unit.
+    """
+    for unit, score in scores.items():
+        if not bool(score.isfinite().all()):
+            raise HwticketsError(
+                f"importance {importance}: the scores of {unit} are not finite; look for NaN in the data, the"
+                " weights and the loss, or lower learning_rate"
+            )
+    return scores
 
 
 def _scale(factor: nn.Module) -> Tensor:

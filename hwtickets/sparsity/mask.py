@@ -15,10 +15,10 @@ Masks = dict[str, Tensor]
 def maskable_layers(model: nn.Module) -> dict[str, nn.Conv2d]:
     """Convolutions by the state-dict name of their weights.
 
-    The layers that give the outputs, transformers, norms and biases stay dense.
+    The layers that give the outputs, what is to be kept, transformers, norms and biases stay dense.
     Source: SuperTickets (ECCV 2022), the layers that its code masks.
     """
-    dense = [*getattr(model, "output_modules", ())]
+    dense = [*getattr(model, "output_modules", ()), *getattr(model, "unmasked", ())]
     dense += [name for name, module in model.named_modules() if isinstance(module, TokenMixer)]
     return {
         f"{name}.weight": module

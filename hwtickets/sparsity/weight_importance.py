@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hwtickets.errors import HwticketsError
 from hwtickets.sparsity.mask import maskable_weights
@@ -149,7 +150,9 @@ def _hessian_products(evidence: Evidence, gradients: WeightScores) -> WeightScor
         assert isinstance(flow, Tensor)
         return gradients_of(flow, weights)
 
-    return _mean_over_batches(evidence, product)
+    # The fused kernels of attention have no second derivative.
+    with sdpa_kernel(SDPBackend.MATH):
+        return _mean_over_batches(evidence, product)
 
 
 def _mean_over_batches(

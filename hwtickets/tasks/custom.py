@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.tasks.batches import alike
 from hwtickets.tasks.evaluation import LARGEST_BATCH, batch_size_for, evaluating
 from hwtickets.tasks.logits import softened_divergence
 from hwtickets.tasks.settings import TaskSettings
@@ -114,9 +115,10 @@ class Custom:
         self.has_test = "test" in self._splits
         firsts = {split: next(source.in_order(2)) for split, source in self._splits.items()}
         x, targets = firsts["train"]
-        for split, (images, _) in firsts.items():
-            _require_images(split, images, x.shape[1])
-        self._of_classes = not targets.is_floating_point()
+        for split, (inputs, _) in firsts.items():
+            _require_alike(split, tuple(inputs.shape), tuple(x.shape))
+        self._of_classes = not targets.is_floating_point() and (outputs > 1 or self._of_two())
+        # Of images (channels, height, width); of rows of features (rows, features).
         self.input_shape: tuple[int, int, int] = tuple(x.shape[1:])  # type: ignore[assignment]
         self.classes, self.num_outputs = list(task.classes), outputs
         self.steps_per_epoch = self._splits["train"].steps_per_epoch
@@ -137,6 +139,11 @@ class Custom:
             )
         task, outputs = _TASKS[settings.data]
         return cls(task, outputs, settings.batch_size, settings.seed)
+
+    def _of_two(self) -> bool:
+        """Whether targets are 0 and 1 alone; other whole numbers of a single output are quantities."""
+        _, targets = next(self._splits["train"].in_order(64))
+        return bool(((targets == 0) | (targets == 1)).all())
 
     def train_batch(self, step: int) -> tuple[Tensor, Tensor]:
         """One training batch."""
@@ -176,10 +183,15 @@ class Custom:
         return value.reshape(())
 
     def imitation_loss(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
-        """Divergence of the softened classes where targets are class numbers, else mean squared error."""
-        if self._of_classes:
-            return softened_divergence(outputs, taught, temperature)
-        return nn.functional.mse_loss(outputs, taught)
+        """Divergence of the softened classes where targets are class numbers, else mean squared error.
+
+        A single output for targets of 0 and 1 is the logit of the one class against the other.
+        """
+        if not self._of_classes:
+            return nn.functional.mse_loss(outputs, taught)
+        if self.num_outputs == 1:
+            return softened_divergence(_of_both(outputs), _of_both(taught), temperature)
+        return softened_divergence(outputs, taught, temperature)
 
     @torch.no_grad()
     def score(self, model: nn.Module, split: SplitName) -> float:
@@ -188,7 +200,7 @@ class Custom:
         Raises:
             HwticketsError: It is not a number.
         """
-        device, size = next(model.parameters()).device, batch_size_for(*self.input_shape[1:])
+        device, size = next(model.parameters()).device, batch_size_for(1, math.prod(self.input_shape[1:]))
         with evaluating(model):
             pairs = [
                 (model(x.to(device)).float().cpu(), targets)
@@ -216,12 +228,17 @@ class Custom:
         return {"layout": "as the training data gives it", "shape": list(self.input_shape)}
 
 
-def _require_images(split: str, x: Tensor, channels: int) -> None:
-    if x.dim() != 4 or x.shape[1] != channels:
-        as_train = f", {channels} channels as in the train data" if x.dim() == 4 else ""
+def _of_both(logits: Tensor) -> Tensor:
+    """The logits of both classes of a single output, where the other one's is 0."""
+    single = logits.unsqueeze(1) if logits.dim() == 1 else logits
+    return torch.cat([torch.zeros_like(single), single], 1)
+
+
+def _require_alike(split: str, given: tuple[int, ...], train: tuple[int, ...]) -> None:
+    if not alike(given, train):
         raise UsageError(
-            f"task: the {split} data yields inputs of shape {tuple(x.shape)}; expected batches of images,"
-            f" (batch, channels, height, width){as_train}"
+            f"task: the {split} data yields inputs of shape {given}; expected ones like those of the train"
+            f" data, {train}"
         )
 
 

@@ -16,7 +16,14 @@ from benchmarks.bisection import MOST_TRIES, RefusedError, Try, best_try, bisect
 from benchmarks.peer_fastnas import FastNAS, missing_fastnas
 from benchmarks.peer_networks import NETWORKS, Block, ViT
 from benchmarks.peer_pruners import ROUND_TO, SparseTraining, Subject, TorchPruning
-from benchmarks.peer_results import against_best_peer, by_budget, hypervolume, hypervolumes, tables_of
+from benchmarks.peer_results import (
+    against_best_peer,
+    at_equal_latency,
+    by_budget,
+    hypervolume,
+    hypervolumes,
+    tables_of,
+)
 from benchmarks.peer_training import train
 from hwtickets.config import SearchConfig
 from hwtickets.modules.hosted import HostedNetwork
@@ -193,12 +200,29 @@ def test_only_peers_that_keep_the_budget_are_compared_with() -> None:
         "summary": summary,
         "hypervolumes": hypervolumes(networks, 10.0),
         "against_best_peer": [compared],
+        "at_equal_latency": at_equal_latency(networks),
         "once": [entry("good", 0, 0.0, 0.0, None)],
         "skipped": {"other": "not installed"},
     }
     texts = [table.text() for table in tables_of(result, "random data")]
     assert "slow (above budget)" in texts[0] and "+20.0%" in texts[0]
-    assert "1.50 ± 0.71" in texts[2] and "not installed" in texts[3]
+    assert "short (below budget)" in texts[0] and "mine (below budget)" not in texts[0]
+    assert "1.50 ± 0.71" in texts[2] and "not installed" in texts[4]
+    assert any("short" in line and "1 of 2" in line for line in texts[3].splitlines())
+
+
+def test_peers_are_interpolated_at_our_latency() -> None:
+    networks = [
+        entry("dense", 0, 90.0, 1.0, None),
+        entry("mine", 0, 88.0, 0.5),
+        *(entry("peer", 0, test, share, share) for share, test in ((0.4, 80.0), (0.6, 86.0))),
+        entry("slow", 0, 84.0, 0.6),
+        entry("late", 0, 84.0, 0.3),
+    ]
+    found = {one["peer"]: one["difference"] for one in at_equal_latency(networks)}
+    # Half way from 80 to 86, and two sevenths of the way from 84 to the dense 90.
+    assert found["peer"] == pytest.approx([5.0]) and found["slow"] == []
+    assert found["late"] == pytest.approx([88 - (84 + 6 * 2 / 7)])
 
 
 def test_where_no_peer_keeps_the_budget_it_says_so() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import hwtickets as hw
-from hwtickets.errors import HwticketsError
+from hwtickets.cli.profile import check
+from hwtickets.errors import BudgetError, HwticketsError
 from hwtickets.modules.reference import load_module
 from tests.conftest import SAMPLE
 
@@ -95,6 +98,17 @@ def test_in_python(network: str, where: str, what: str, place: str) -> None:
         hw.SearchSpace.from_module(model, torch.zeros(2, 1, 12, 12))
     line = str(raised.value)
     assert line.startswith(where) and what in line and place in line and "\n" not in line
+
+
+def test_a_profile_of_a_budget_below_what_stays_names_the_layer() -> None:
+    layers = [nn.Conv2d(1, 64, 5, padding=2), nn.ReLU(), nn.Conv2d(64, 4, 1)]
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)]
+    space = hw.SearchSpace.from_module(nn.Sequential(*layers, *head), torch.zeros(1, 1, 12, 12), keep=["0"])
+    profile = hw.profile(space, "jetson-orin-nano", {"macs": "5%"})
+    most = "what costs most of it is 0/conv (left alone as asked)"
+    assert most in str(profile)
+    with pytest.raises(BudgetError, match=f"the nearest feasible one is .*; {re.escape(most)}"):
+        check(profile["budgets"])
 
 
 @pytest.mark.parametrize(

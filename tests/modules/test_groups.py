@@ -131,6 +131,20 @@ class _Fixed(nn.Module):
         return self.head(x * x.shape[1] ** -0.5)
 
 
+@pytest.mark.parametrize("take", [lambda x: x[:, :1], lambda x: x.split(1, 1)[0], lambda x: x[:, 3][:, None]])
+def test_one_channel_that_is_picked_holds_all(take: Callable[[Tensor], Tensor]) -> None:
+    class Picked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.head = nn.Conv2d(3, 8, 1), nn.Conv2d(1, 8, 1), nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.second(take(self.first(x))).mean((2, 3)))
+
+    _, space = hosted(Picked)
+    assert list(space.units) == ["second"] and "first" in space.unprunable
+
+
 def test_what_only_a_trial_shows_is_listed() -> None:
     _, sliced = hosted(_Sliced, (6,))
     assert list(sliced.units) == ["first"] and "sliced" in sliced.unprunable["second"]
@@ -138,3 +152,60 @@ def test_what_only_a_trial_shows_is_listed() -> None:
     assert not fixed.units
     assert "needs all of them" in fixed.unprunable["first"] == fixed.unprunable["beside"]
     assert "computes with their number" in fixed.unprunable["second"]
+
+
+class _Own(nn.Module):
+    """Weights of its own, a transposed convolution of groups, a weight that is computed, a single output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(4, 4, 2, groups=2)
+        self.normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 4, 1))
+        self.first, self.w = nn.Conv2d(3, 8, 1), nn.Parameter(torch.randn(4, 6))
+        self.gate, self.head, self.before = nn.Linear(6, 1), nn.Linear(6, 2), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.before(self.up(self.normed(self.first(x))))
+        x = torch.einsum("bc,cd->bd", x.mean((2, 3)), self.w)
+        return self.head(x) * torch.sigmoid(self.gate(x))
+
+
+def test_no_layer_is_left_out() -> None:
+    _, space = hosted(_Own)
+    # `before` can go, and with it what of `w` reads it; what `w` makes cannot.
+    assert list(space.units) == ["before"]
+    assert set(space.unprunable) == {"first", "normed", "up", "w", "gate", "head"}
+    assert "grouped transposed" in space.unprunable["up"]
+    assert "not followed" in space.unprunable["normed"] and space.unprunable["gate"] == "it makes one channel"
+
+
+def test_a_branch_that_is_added_by_a_share_can_go() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.wide, self.back = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            return self.head(torch.add(x, self.back(torch.relu(self.wide(x))), alpha=0.5).mean((2, 3)))
+
+    model, space = hosted(Shared)
+    assert list(space.branches.values()) == [["wide"]]
+    cut = shrunk(model, space, {"wide": torch.zeros(0, dtype=torch.int64)})
+    body = model.body
+    x = torch.randn(2, *IMAGE)
+    torch.testing.assert_close(cut(x), body.head(body.stem(x).mean((2, 3))))
+
+
+class _Standardised(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.weight.reshape(1, self.out_channels, -1)
+        weight = nn.functional.batch_norm(rows, None, None, training=True).reshape_as(self.weight)
+        return nn.functional.conv2d(x, weight, self.bias)
+
+
+def test_standardised_weights_are_a_reason() -> None:
+    layers = [nn.Conv2d(3, 8, 1), nn.ReLU(), _Standardised(8, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    _, space = hosted(lambda: nn.Sequential(*layers, nn.Linear(4, 2)))
+    assert space.unprunable["0"].startswith("its weights are standardised") and "0" not in space.units

@@ -14,6 +14,7 @@ from hwtickets.modules.gates import add_gates, fold_gates
 from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.space.slicing import keep_channels, present_widths, resize
 from hwtickets.space.space import SearchSpace, space_of
+from hwtickets.sparsity.mask import maskable_weights
 from tests.modules.small_networks import (
     IMAGE,
     Plain,
@@ -85,6 +86,9 @@ class _Moving(nn.Linear):
             lambda: nn.Sequential(_Moving(6, 6)),
             r"module 0: .* moves them between devices.*test_hosted.py, line",
         ),
+        (lambda: nn.Linear(3, 2).half(), "module Linear: its weights are float16; give the network in fp32"),
+        (lambda: _keeping(), "module _Keeping: its attribute last was computed .* cannot be copied"),
+        (lambda: nn.utils.weight_norm(nn.Linear(3, 2)), "module Linear: its attribute weight was computed"),
         (lambda: Plain().state_dict(), "the model is a OrderedDict; expected a torch.nn.Module"),
         (lambda: lambda x: x, "the model is a function; expected"),
     ],
@@ -94,6 +98,30 @@ def test_a_model_that_cannot_be_cut_is_one_line(make: Any, said: str) -> None:
     with pytest.raises(HwticketsError, match=said) as raised:
         SearchSpace.from_module(make(), torch.zeros(1, 6 if "device" in said else 3))
     assert "\n" not in str(raised.value)
+
+
+class _Keeping(nn.Linear):
+    """It keeps what it computed."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.last = super().forward(x)
+        return self.last
+
+
+def _keeping() -> nn.Module:
+    model = _Keeping(3, 2)
+    model(torch.zeros(1, 3))
+    return model
+
+
+def test_several_inputs_are_one_line() -> None:
+    with pytest.raises(UsageError, match="example_inputs holds 2 inputs; a network of one input"):
+        SearchSpace.from_module(Plain(), (torch.zeros(1, *IMAGE), torch.zeros(1, 4)))
+
+
+def test_whole_numbers_are_one_line() -> None:
+    with pytest.raises(UsageError, match=r"example_inputs are int64; .* behind the embedding"):
+        SearchSpace.from_module(nn.Embedding(4, 4), torch.zeros(1, 3, dtype=torch.int64))
 
 
 def _packed() -> nn.Module:
@@ -108,7 +136,22 @@ def _packed() -> nn.Module:
 def test_a_compiled_model_is_the_one_that_was_compiled() -> None:
     model = Plain().eval()
     space = SearchSpace.from_module(torch.compile(model), torch.zeros(1, *IMAGE))
-    assert space.given is model and space.units
+    assert space.given is not None and set(space.given) == set(model.state_dict()) and space.units
+
+
+def test_a_space_remembers_the_weights_that_it_was_made_from() -> None:
+    model = Plain()
+    before = model.head.bias.detach().clone()
+    space = SearchSpace.from_module(model, torch.zeros(1, *IMAGE))
+    nn.init.ones_(model.head.bias)
+    assert space.given is not None and space.given["head.bias"].equal(before)
+
+
+def test_masks_leave_outputs_and_kept_modules_alone() -> None:
+    layers = [nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 1)]
+    model = HostedNetwork(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), IMAGE, keep=["2"])
+    assert list(maskable_weights(model)) == ["body.0.weight"]
+    assert "body.fourth.0.weight" in maskable_weights(HostedNetwork(Residual(), IMAGE))
 
 
 def test_named_modules_are_left_alone() -> None:

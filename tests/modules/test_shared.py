@@ -100,7 +100,7 @@ def test_companions_follow_under_all_names_and_gates_fold(network: Callable[[], 
     units = space.units.values()
     add_gates(model, units)
     for unit in units:
-        if unit.gate is not None:
+        if unit.gates:
             nn.init.uniform_(model.get_submodule(unit.importance).weight, 0.5, 2.0)
     average = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     keep_channels(model, units, some_channels(space, 3), companions=[average])

@@ -11,6 +11,7 @@ from hwtickets.space.slicing import keep_channels
 from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.sparsity.criteria import IMPORTANCES, build_importance
 from hwtickets.sparsity.weight_importance import Evidence
+from tests.modules.small_networks import FusedAttention
 
 #: Two hidden channels: rows (1, 2) and (-3, 0), read with the weights (2, 1).
 FIRST, SECOND = [[1.0, 2.0], [-3.0, 0.0]], [[2.0, 1.0]]
@@ -50,7 +51,6 @@ def _scores(name: str, model: HostedNetwork, space: SearchSpace, x: list[float])
 BY_HAND = {
     # Gates of 1: dL/dgate = the channel's part of the output = sum of w * dL/dw: 1*2 + 2*2 and -3*1 + 0*1.
     "taylor": [6.0**2, (-3.0) ** 2],
-    "bn-scale": [1.0, 1.0],
     # Sums 3 and 3 of a mean of 3; roots of 1 + 4 and 9 over their mean; 5 + 4 and 9 + 1 over theirs.
     "magnitude-l1": [1.0, 1.0],
     "magnitude-l2": [5**0.5 / (0.5 * (5**0.5 + 3)), 3 / (0.5 * (5**0.5 + 3))],
@@ -77,6 +77,52 @@ def test_the_gradient_flow_by_hand(hosted: tuple[HostedNetwork, SearchSpace]) ->
     evidence = Evidence(model, lambda: [batch], lambda outputs, _: outputs.square().sum() / 2)
     scores = build_importance("grasp").measure(evidence, space.units.values())
     assert scores["first"].tolist() == pytest.approx([270.0, 0.0])
+
+
+def test_scales_of_gates_say_nothing_until_they_were_trained(
+    hosted: tuple[HostedNetwork, SearchSpace],
+) -> None:
+    with pytest.raises(HwticketsError, match=r"no batch norm scales first, .* not trained, .*; use taylor"):
+        _scores("bn-scale", *hosted, [1.0, 1.0])
+    gate = hosted[0].get_submodule(hosted[1].units["first"].importance)
+    gate.weight.data.copy_(torch.tensor([0.5, -2.0]))
+    assert _scores("bn-scale", *hosted, [1.0, 1.0]) == [0.5, 2.0]
+
+
+class _Attending(nn.Module):
+    """A transformer's block, and a recurrent layer with its biases behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm, self.attention = nn.Linear(4, 8), nn.LayerNorm(8), FusedAttention(8, 4)
+        self.rows, self.head = nn.LSTM(8, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.attention(self.norm(x))
+        return self.head(self.rows(x.softmax(1) + x)[0][:, -1])
+
+
+@pytest.mark.parametrize("name", ["grasp", "synflow"])
+def test_attention_is_scored(name: str) -> None:
+    torch.manual_seed(0)
+    model = HostedNetwork(_Attending(), (5, 4)).eval()
+    units = space_of(model, "module").units.values()
+    batch = torch.randn(4, 5, 4), torch.randn(4, 3)
+    evidence = Evidence(model, lambda: [batch], lambda outputs, y: (outputs - y).square().mean())
+    scores = build_importance(name).measure(evidence, units)
+    assert all((score >= 0).all() and score.max() > score.min() for score in scores.values())
+    assert set(scores) == {"attention.qkv", "rows"}
+
+
+def test_the_flow_of_a_network_that_takes_differences_is_refused() -> None:
+    class Difference(_Two):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.second(self.first(x) - 3 * self.first(x))
+
+    model = HostedNetwork(Difference(), (2, 1, 1))
+    with pytest.raises(HwticketsError, match=r"importance synflow: the flow through .*weight is negative"):
+        _scores("synflow", model, space_of(model, "module"), [1.0, 1.0])
 
 
 def test_random_scores_follow_the_seed(hosted: tuple[HostedNetwork, SearchSpace]) -> None:
@@ -126,8 +172,9 @@ def test_scores_of_a_cut_network_are_those_of_its_channels(name: str) -> None:
 
 
 def test_scores_that_are_no_numbers_name_the_unit(hosted: tuple[HostedNetwork, SearchSpace]) -> None:
-    with pytest.raises(HwticketsError, match="importance snip: the scores of first are not finite"):
-        _scores("snip", *hosted, [float("nan"), 1.0])
+    for name in ("snip", "taylor"):
+        with pytest.raises(HwticketsError, match=f"importance {name}: the scores of first are not finite"):
+            _scores(name, *hosted, [float("nan"), 1.0])
 
 
 def test_an_unknown_importance_names_the_nearest() -> None:

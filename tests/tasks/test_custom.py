@@ -97,11 +97,24 @@ def test_scores_are_of_all_outputs_at_once() -> None:
 
     task = _task(EXAMPLES, DataLoader(EXAMPLES, 16), test=TensorDataset(IMAGES[:3], 2 - LABELS[:3]))
     assert task.score(Guess(), "validation") == 100
-    assert score_on_test(task, Guess()) == pytest.approx(100 / 3)
-    assert score_on_test(_task(EXAMPLES), Guess()) is None
+    assert score_on_test(task, Guess()) == (pytest.approx(100 / 3), {})
+    assert score_on_test(_task(EXAMPLES), Guess()) == (None, {})
     assert type(task).score_outputs(np.eye(3, dtype=np.float32), np.array([0, 1, 1])) == pytest.approx(
         200 / 3
     )
+
+
+def test_a_teacher_of_one_output_teaches() -> None:
+    single = UserTask(TensorDataset(IMAGES, LABELS % 2), EXAMPLES, _accuracy, _accuracy)
+    task = build_task("custom", TaskSettings(register(single, 1), None, 20, 0.0, 0))
+    own, taught = torch.tensor([[0.5], [-1.0]]), torch.tensor([[2.0], [-1.0]])
+    # Of two classes with the probabilities p and 1 - p, the softer ones at half the logits.
+    p, q = torch.sigmoid(taught / 2), torch.sigmoid(own / 2)
+    expected = 4 * (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).sum() / 2
+    torch.testing.assert_close(task.imitation_loss(own, taught, 2.0), expected)
+    counts = UserTask(EXAMPLES, EXAMPLES, _accuracy, _accuracy)
+    task = build_task("custom", TaskSettings(register(counts, 1), None, 20, 0.0, 0))
+    assert float(task.imitation_loss(own, taught, 2.0)) == pytest.approx(1.5**2 / 2)
 
 
 def test_a_task_says_what_it_is() -> None:
@@ -144,7 +157,7 @@ class _Broken:
         ([(IMAGES[0].byte(), 1)] * 20, "yields inputs of torch.uint8; expected floating point"),
         (
             DataLoader(TensorDataset(IMAGES[:, 0, 0], LABELS), 8),
-            r"inputs of shape \(8, 8\); expected batches",
+            r"the validation data yields inputs of shape \(2, 1, 8, 8\); expected ones like .* \(8, 8\)",
         ),
         ([(IMAGES[0, :, :k], 1) for k in range(1, 9)], "cannot be put into one batch: stack expects"),
         (None, "train is a NoneType, which is neither a data set"),
@@ -153,13 +166,45 @@ class _Broken:
             "train is a DataLoader, which is neither .* nor a loader that has a length",
         ),
         (_Broken(), r"example 0 of the train data failed \(OSError: no such file\)"),
-        ([(IMAGES[0].repeat(3, 1, 1), 1)] * 20, r"the validation data yields .*, 3 channels as in the train"),
+        ([(IMAGES[0].repeat(3, 1, 1), 1)] * 20, r"the validation data yields .*; expected .* \(2, 3, 8, 8\)"),
     ],
 )
 def test_data_that_is_no_data_is_one_line(train: Any, said: str) -> None:
     with pytest.raises(HwticketsError, match=said) as raised:
         _task(train)
     assert "\n" not in str(raised.value)
+
+
+def _later(x: Tensor | Exception) -> Any:
+    """A loader whose second batch is another than the first."""
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        yield IMAGES[:4], LABELS[:4]
+        if isinstance(x, Exception):
+            raise x
+        yield x, LABELS[:4]
+
+    return type("Loader", (), {"__len__": lambda _: 2, "__iter__": lambda _: batches()})()
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (torch.zeros(4, 3, 8, 8), r"inputs of shape \(4, 3, 8, 8\); .* first batch, \(4, 1, 8, 8\)"),
+        (torch.full((4, 1, 8, 8), torch.nan), "the train data yields inputs that are not finite"),
+        (KeyError("file 3\nmissing"), "batch 1 of the train loader failed .KeyError: 'file 3.*missing'"),
+    ],
+)
+def test_a_later_batch_of_another_kind_is_one_line(x: Tensor | Exception, said: str) -> None:
+    task = _task(_later(x))
+    task.train_batch(0)
+    with pytest.raises(HwticketsError, match=said) as raised:
+        task.train_batch(1)
+    assert "\n" not in str(raised.value)
+
+
+def test_images_of_a_loader_may_differ_in_size() -> None:
+    assert _task(_later(torch.zeros(4, 1, 6, 9))).train_batch(1)[0].shape == (4, 1, 6, 9)
 
 
 def test_a_loader_that_ends_early_is_one_line() -> None:
