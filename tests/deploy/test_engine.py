@@ -20,7 +20,7 @@ from hwtickets.deploy.two_four import pruned
 from hwtickets.devices import DeviceProfile, get_device
 from hwtickets.errors import DeviceError, HwticketsError
 from hwtickets.runtimes.precision import at_precision
-from hwtickets.runtimes.tensorrt_record import EngineSettings
+from hwtickets.runtimes.tensorrt_record import EngineSettings, plain_version
 from hwtickets.space.operators import GraphBuilder
 from hwtickets.tables.skeleton import skeleton_model
 
@@ -229,5 +229,5 @@ def test_an_exported_ticket_is_taken_in_both_opsets(ticket_folder: Path, tmp_pat
     record = build_engine(path, get_device("cpu"), tmp_path)
     described, bundle = read_engine(tmp_path), read_bundle(tmp_path)
     assert described["model_sha256"] == described["onnx_sha256"] == bundle.facts["onnx_sha256"]
-    assert described["runtime"] == record.runtime == f"TensorRT-RTX {record.version}"
+    assert described["runtime"] == record.runtime == f"TensorRT-RTX {plain_version(record.version)}"
     assert _built(at_opset(path.read_bytes(), 17), tmp_path)["key"] != record.key
