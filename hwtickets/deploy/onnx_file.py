@@ -8,6 +8,7 @@ import onnx
 
 from hwtickets.errors import HwticketsError
 from hwtickets.files import reading
+from hwtickets.runtimes.proto import proto_of
 
 #: What one protobuf file can hold.
 LARGEST_BYTES = 2**31 - 1
@@ -26,10 +27,9 @@ def opened_onnx(model: bytes | Path, name: str = "the given model") -> onnx.Mode
     if isinstance(model, Path):
         with reading(model, "model"):
             return opened_onnx(model.read_bytes(), str(model))
-    try:
-        proto = onnx.load_model_from_string(model)
-    except Exception as error:  # protobuf's errors have no base of their own.
-        raise HwticketsError(f"{name} is damaged or not ONNX; export the ticket again") from error
+    proto = proto_of(model)
+    if proto is None:
+        raise HwticketsError(f"{name} is damaged or not ONNX; export the ticket again")
     # Bytes of many other formats pass as a message of fields that are not known.
     if not proto.graph.node or not proto.opset_import:
         raise HwticketsError(f"{name} holds no network; export the ticket again")

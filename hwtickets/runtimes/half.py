@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto
 
 from hwtickets.errors import DeviceError
+from hwtickets.runtimes.proto import proto_of
 
 #: ONNX Runtime's optimizer that ends the process; without it such a network runs.
 ENDS_THE_PROCESS = "NchwcTransformer"
@@ -30,11 +31,8 @@ def dangerous_product(model: bytes | Path) -> str | None:
     content = model.read_bytes() if isinstance(model, Path) else model
     if not all(word in content for word in _WORDS):
         return None
-    try:
-        proto = onnx.load_model_from_string(content)
-    except Exception:  # protobuf's errors have no base of their own.
-        return None
-    if not _has_free_size(proto.graph):
+    proto = proto_of(content)
+    if proto is None or not _has_free_size(proto.graph):
         return None
     transposed = {name for node in proto.graph.node if node.op_type == "Transpose" for name in node.output}
     products = [

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from hwtickets.errors import HwticketsError
 from hwtickets.runtimes.clocks import Timer, cpu_clock, timed
 from hwtickets.runtimes.half import ENDS_THE_PROCESS, dangerous_product
+from hwtickets.runtimes.proto import proto_of
 
 if TYPE_CHECKING:
     from hwtickets.runtimes.profiling import NodeTime
@@ -142,9 +142,6 @@ def create_session(
 
 def load_advice(model: bytes | Path) -> str:
     """What helps where a runtime does not load a model; a whole one would be the same exported again."""
-    content = model.read_bytes() if isinstance(model, Path) else model
-    try:
-        whole = bool(onnx.load_model_from_string(content).graph.node)
-    except Exception:  # protobuf's errors have no base of their own.
-        whole = False
+    proto = proto_of(model.read_bytes() if isinstance(model, Path) else model)
+    whole = proto is not None and bool(proto.graph.node)
     return "choose another precision or device (hwtickets devices list)" if whole else "export it again"

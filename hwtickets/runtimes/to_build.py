@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import onnx
 
 from hwtickets.errors import HwticketsError
+from hwtickets.runtimes.proto import proto_of
 
 #: Metadata of a network that is built once more to see how far builds differ.
 ANEW = "hwtickets.build"
@@ -34,9 +35,8 @@ class ToBuild:
         Raises:
             HwticketsError: An input leaves more open than its batch.
         """
-        try:
-            proto = onnx.load_model_from_string(model)
-        except Exception:  # protobuf's errors have no base of their own.
+        proto = proto_of(model)
+        if proto is None:
             return ToBuild()
         weights = {tensor.name for tensor in proto.graph.initializer}
         shapes = {value.name: _sizes(value) for value in proto.graph.input if value.name not in weights}
