@@ -15,18 +15,23 @@ PATIENCE_S = 5
 #: "VDD_IN 4600mW/4500mW", on JetPack 4 "POM_5V_IN 1600/1550": now and on average.
 RAIL = re.compile(r"(?<!\S)([A-Z]\w*) (\d+)(?:mW)?/\d+(?:mW)?(?!\S)", re.ASCII)
 
+#: Labels of channels, and how the files of voltage and current begin: JetPack 5 and later, JetPack 4.
+CHANNELS = (
+    ("hwmon/hwmon*/in[1-3]_label", ("in", "curr")),
+    ("iio:device*/rail_name_[0-2]", ("in_voltage", "in_current")),
+)
+
 
 def power_rails():
     """[(label, (path of mV, path of mA))] of every INA3221 channel that has a name."""
     rails = []
-    for path in found_in("/sys/bus/i2c/drivers/ina3221*/*/hwmon/hwmon*/in[1-3]_label"):
-        label, channel = read_text(path), os.path.basename(path)[2]
-        paths = tuple(
-            os.path.join(os.path.dirname(path), kind + channel + "_input") for kind in ("in", "curr")
-        )
-        # Channels that lead nowhere are called NC (not connected).
-        if label not in (None, "", "NC") and None not in map(read_number, paths):
-            rails.append((label, paths))
+    for pattern, kinds in CHANNELS:
+        for path in found_in("/sys/bus/i2c/drivers/ina3221*/*/" + pattern):
+            label, channel = read_text(path), re.search(r"\d", os.path.basename(path))[0]
+            paths = tuple(os.path.join(os.path.dirname(path), kind + channel + "_input") for kind in kinds)
+            # Channels that lead nowhere are called NC (not connected).
+            if label not in (None, "", "NC") and None not in map(read_number, paths):
+                rails.append((label, paths))
     return rails
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -89,7 +90,8 @@ def add_device(
     )
     facts, unreached = _asked(profile)
     given, runtime = runtime, runtime or _best_runtime(facts)
-    hardware = board_hardware(facts.model, facts.power_rails) if facts else {"sources": {}}
+    hardware = _hardware(facts)
+    alignment, hardware["sources"]["alignment"] = _alignment(runtime, facts)
     hardware["sources"]["runtime"] = _runtime_source(given, runtime, facts)
     values = {
         "runtime": runtime,
@@ -97,7 +99,7 @@ def add_device(
         "dla": dla,
         "workspace_mb": workspace_mb,
         "description": f"{facts.model or facts.cpu} at {host}" if facts else profile.description,
-        "alignment": _alignment(runtime, facts),
+        "alignment": alignment,
         **hardware,
     }
     if dla and values.get("dla_cores") == 0:
@@ -129,6 +131,12 @@ def _asked(profile: DeviceProfile) -> tuple[BoardFacts | None, str]:
         agent.close()
 
 
+def _hardware(facts: BoardFacts | None) -> dict[str, Any]:
+    if facts is None:
+        return {"sources": {}}
+    return board_hardware(facts.model, facts.power_rails, (facts.gpu or {}).get("compute_capability"))
+
+
 def _best_runtime(facts: BoardFacts | None) -> str:
     found = facts.runtimes if facts else {}
     return next((runtime for runtime in _RUNTIMES if runtime in found), "onnxruntime")
@@ -141,6 +149,12 @@ def _runtime_source(given: str | None, runtime: str, facts: BoardFacts | None) -
     return "as given" if given else ASKED if facts else "the usual one; the board was not asked"
 
 
-def _alignment(runtime: str, facts: BoardFacts | None) -> int:
-    wide = facts is not None and "avx512f" in facts.flags and runtime == "onnxruntime"
-    return _ALIGNMENT_AVX512 if wide else _ALIGNMENT
+def _alignment(runtime: str, facts: BoardFacts | None) -> tuple[int, str]:
+    """Channels, and where they are known from."""
+    if runtime != "onnxruntime":
+        return _ALIGNMENT, "tensor cores, half precision"
+    if facts is None:
+        return _ALIGNMENT, "the usual one; the board was not asked"
+    wide = "avx512f" in facts.flags
+    vector = f"vector unit with{'' if wide else 'out'} avx512f, {ASKED}"
+    return _ALIGNMENT_AVX512 if wide else _ALIGNMENT, vector

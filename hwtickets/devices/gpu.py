@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from hwtickets.power.visible import first_visible
+
 _DRIVER = Path("/proc/driver/nvidia")
 
 
 def gpu_model(driver: Path = _DRIVER) -> str | None:
-    """Name of the first GPU, e.g. "NVIDIA H200"; None where there is none.
+    """Name of the GPU that CUDA calls its first, e.g. "NVIDIA H200"; None where there is none.
 
     Args:
         driver: Folder in which the driver describes itself.
     """
-    for path in sorted(driver.glob("gpus/*/information")):
-        found = re.search(r"^Model:\s*(.+?)\s*$", _read(path), re.MULTILINE)
-        if found:
+    first, texts = first_visible(), map(_read, sorted(driver.glob("gpus/*/information")))
+    for place, text in enumerate(texts):
+        found = re.search(r"^Model:\s*(.+?)\s*$", text, re.MULTILINE)
+        if found and (first == str(place) or first in text.split()):
             return found[1]
     return None
 

@@ -21,6 +21,8 @@ _MODULES: tuple[tuple[str, int | None, bool], ...] = (
     (r"jetson.*(tx1|tx2|nano)", 0, False),
     (r"raspberry[ -]?pi|rpi", 0, False),
 )
+#: Compute capability from which tensor cores multiply 2:4 sparse matrices (CUDA C++ programming guide).
+_SPARSE_SINCE = (8, 0)
 _BY_NAME = "known of the module by its name"
 ASKED = "asked of the board when it was added"
 
@@ -39,16 +41,22 @@ def module_facts(model: str | None) -> dict[str, Any]:
     return {"sources": {}}
 
 
-def board_hardware(model: str | None, power_rails: Sequence[str]) -> dict[str, Any]:
+def board_hardware(
+    model: str | None, power_rails: Sequence[str], compute_capability: str | None = None
+) -> dict[str, Any]:
     """Fields of the profile of a board that was asked, with their `sources`.
 
     Args:
         model: As the board calls itself, or None.
         power_rails: Power sensors that it has.
+        compute_capability: Of its GPU, e.g. "8.7"; None where there is none.
     """
     facts = module_facts(model)
-    sources = {**facts["sources"], **dict.fromkeys(("alignment", "sensors"), ASKED)}
-    return {**facts, "sensors": tuple(power_rails), "sources": sources}
+    asked: dict[str, Any] = {"sensors": tuple(power_rails)}
+    if compute_capability is not None:
+        major, _, minor = compute_capability.partition(".")
+        asked["sparse_tensor_cores"] = (int(major), int(minor)) >= _SPARSE_SINCE
+    return {**facts, **asked, "sources": {**facts["sources"], **dict.fromkeys(asked, ASKED)}}
 
 
 def with_sensors(device: DeviceProfile) -> DeviceProfile:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwtickets.devices.ssh.facts import clocks_mhz
+from hwtickets.power.visible import nvml_handle
 
 _CLOCKS = (
     "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_*_freq",
@@ -124,7 +125,7 @@ def _of_gpu() -> tuple[dict[str, int], tuple[str, ...]]:
         return {}, ()
     try:
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        handle = nvml_handle(pynvml)
         clocks = {
             "gpu": int(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)),
             "gpu memory": int(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM)),

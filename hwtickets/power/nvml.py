@@ -9,24 +9,24 @@ from typing import Any
 
 from hwtickets.errors import DeviceError
 from hwtickets.power.meter import EnergySample, measure_by_polling
+from hwtickets.power.visible import first_visible, nvml_handle
 
 _INTERVAL_S = 0.01
 
 
 class NvmlMeter:
-    """Energy of one GPU, its memory included, the rest of the computer not.
+    """Energy of the GPU that CUDA calls its first, its memory included, the rest of the computer not.
 
     Every call is asked for on its own: on a Jetson NVML starts and counts a device, but knows no power.
 
     Args:
-        index: Which GPU.
         library: The module `pynvml` of nvidia-ml-py; imported when it is needed if None.
     """
 
     name = "NVML"
 
-    def __init__(self, index: int = 0, library: Any = None) -> None:
-        self._index, self._library = index, library
+    def __init__(self, library: Any = None) -> None:
+        self._library = library
 
     def available(self) -> str | None:
         """None if the GPU tells its energy or its power, else why not."""
@@ -61,7 +61,7 @@ class NvmlMeter:
                 raise DeviceError(
                     "nvidia-ml-py is not installed; install it with: pip install 'hwtickets[nvml]'"
                 ) from error
-        return _Gpu(self._library, self._index)
+        return _Gpu(self._library)
 
 
 class _Gpu:
@@ -71,14 +71,14 @@ class _Gpu:
         DeviceError: There is no driver or no such GPU.
     """
 
-    def __init__(self, library: Any, index: int) -> None:
+    def __init__(self, library: Any) -> None:
         self._library = library
         try:
             library.nvmlInit()
-            self._handle = library.nvmlDeviceGetHandleByIndex(index)
+            self._handle = nvml_handle(library)
             name = library.nvmlDeviceGetName(self._handle)
         except library.NVMLError as error:
-            raise DeviceError(f"NVML finds no GPU {index} ({error})") from error
+            raise DeviceError(f"NVML finds no GPU {first_visible()} ({error})") from error
         # Releases of nvidia-ml-py before 11.5 return bytes.
         self.title = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 

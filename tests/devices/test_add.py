@@ -32,6 +32,7 @@ def test_a_board_that_is_reached_is_asked_what_it_is(tmp_path: Path) -> None:
     assert added.profile.sources["runtime"] == "asked of the board when it was added"
     assert lacking.profile.sources["runtime"].startswith("not on the board when it was added; found: ")
     assert added.profile.alignment == get_device("cpu").alignment
+    assert added.profile.sources["alignment"].startswith("vector unit with")
     assert added.profile.description.endswith(" at board")
     assert get_device("mine") == added.profile
 

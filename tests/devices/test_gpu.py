@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from hwtickets.devices.gpu import driver_version, gpu_model
 
 _INFORMATION = """Model: 		 NVIDIA H200
@@ -23,6 +25,21 @@ def test_the_first_gpu_and_the_driver_are_read_from_the_drivers_own_files(tmp_pa
     assert driver_version(tmp_path) == "570.86.15"
     (tmp_path / "version").write_text(_OPEN_VERSION)
     assert driver_version(tmp_path) == "580.65.06"
+
+
+def test_of_several_gpus_the_one_that_cuda_sees_first_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bus, model, uuid in (
+        ("0000:0f:00.0", "NVIDIA H200", "GPU-1b"),
+        ("0000:1f:00.0", "NVIDIA A2", "GPU-2c"),
+    ):
+        folder = tmp_path / "gpus" / bus
+        folder.mkdir(parents=True)
+        (folder / "information").write_text(f"Model: \t {model}\nGPU UUID: \t {uuid}\n")
+    for named, model in (("", "NVIDIA H200"), ("1,0", "NVIDIA A2"), ("GPU-2c", "NVIDIA A2"), ("7", None)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+        assert gpu_model(tmp_path) == model
 
 
 def test_no_driver_is_no_gpu(tmp_path: Path) -> None:

@@ -39,6 +39,15 @@ def test_a_board_that_was_asked_says_so() -> None:
     assert "by its name" in board.sources["dla_cores"]
 
 
+@pytest.mark.parametrize(
+    ("capability", "sparse"), [("7.2", False), ("8.7", True), ("11.0", True), (None, None)]
+)
+def test_sparse_tensor_cores_are_asked_of_the_gpu(capability: str | None, sparse: bool | None) -> None:
+    facts = board_hardware("a carrier of our own", [], capability)
+    assert facts.get("sparse_tensor_cores") == sparse
+    assert (sparse is None) == ("sparse_tensor_cores" not in facts["sources"])
+
+
 def test_this_machine_names_its_power_sensor_or_says_why_there_is_none() -> None:
     device = with_sensors(get_device("cpu"))
     assert device.sources["sensors"]

@@ -277,8 +277,13 @@ def test_power_rails_are_the_channels_with_a_name_and_readings(tmp_path: Path) -
     readings = {"in1_label": "VDD_IN", "in1_input": "5000", "curr1_input": "800", "in2_label": "VDD_SOC"}
     readings |= {"in3_label": "NC", "in3_input": "0", "curr3_input": "0"}
     _tree(tmp_path, **{f"{hwmon}/{name}": text for name, text in readings.items()})
+    # JetPack 4 calls them differently.
+    iio = "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
+    older = {"rail_name_0": "POM_5V_IN", "in_voltage0_input": "5000", "in_current0_input": "400"}
+    older |= {"rail_name_1": "POM_5V_GPU"}
+    _tree(tmp_path, **{f"{iio}/{name}": text for name, text in older.items()})
     talk = Talk(tmp_path / "cache", HWTICKETS_AGENT_ROOT=str(tmp_path))
-    assert talk.result("facts")["power_rails"] == ["VDD_IN"]
+    assert talk.result("facts")["power_rails"] == ["VDD_IN", "POM_5V_IN"]
     talk.end()
 
 

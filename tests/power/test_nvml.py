@@ -35,8 +35,13 @@ class Library:
             raise NotSupportedError
         return 7
 
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:  # noqa: N802
+        if uuid != "GPU-1b2c":
+            raise NotSupportedError
+        return 8
+
     def nvmlDeviceGetName(self, handle: int) -> bytes:  # noqa: N802
-        return b"Some GPU"
+        return b"Some GPU" if handle == 7 else b"Other GPU"
 
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:  # noqa: N802
         if self._energies_mj is None:
@@ -76,8 +81,18 @@ def test_a_counter_that_stands_still_is_an_error_and_not_0() -> None:
         NvmlMeter(library=Library([1000], None)).measure(lambda: None)
 
 
-def test_a_gpu_that_is_not_there() -> None:
-    assert NvmlMeter(1, Library([1], 1)).available() == "NVML finds no GPU 1 (Not Supported)"
+def test_the_gpu_is_the_one_that_cuda_calls_its_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    for named, title in (("", "Some GPU"), ("0,1", "Some GPU"), ("GPU-1b2c", "Other GPU")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+        sample = NvmlMeter(library=Library([100, 1000, 3500], 5)).measure(lambda: None)
+        assert sample.sensor == f"NVML energy counter of {title}"
+
+
+@pytest.mark.parametrize("named", ["1", "-1", "GPU-none"])
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    reason = NvmlMeter(library=Library([1], 1)).available()
+    assert reason == f"NVML finds no GPU {named} (Not Supported)"
 
 
 def test_without_a_driver_there_is_a_reason() -> None:
