@@ -20,10 +20,19 @@ from hwtickets.report.html_parts import (
     table,
     tied,
 )
+from hwtickets.report.left_out import (
+    ESTIMATED,
+    ESTIMATED_HINT,
+    WHOLE,
+    WHOLE_HINT,
+    estimated_table,
+    whole_table,
+)
 from hwtickets.report.networks import Network, budget_limits, list_networks, of_run, quality_split
 from hwtickets.report.page import framed, resource
 from hwtickets.report.schema import Document, Run
 from hwtickets.report.tables import (
+    Table,
     accuracy_of_table,
     blocks_table,
     budgets_table,
@@ -135,7 +144,8 @@ def _prediction_legend(networks: Sequence[Network]) -> str:
 
 
 def _run_cards(run: Run, networks: Sequence[Network]) -> list[str]:
-    return [_blocks(networks), _kept(networks), _course(run), _checks(run, networks), _origin(run)]
+    kept = _kept(networks) + _left_out(run, networks)
+    return [_blocks(networks), kept, _course(run), _checks(run, networks), _origin(run)]
 
 
 def _blocks(networks: Sequence[Network]) -> str:
@@ -159,6 +169,17 @@ def _kept(networks: Sequence[Network]) -> str:
     ]
     hint = "Hidden channels kept of all, for each block and kernel size. A branch at 0 is gone."
     return card("What was kept", hint, grid(maps))
+
+
+def _left_out(run: Run, networks: Sequence[Network]) -> str:
+    whole, estimated = whole_table(run), estimated_table(networks)
+    return card(WHOLE, WHOLE_HINT, _folded(whole)) + card(ESTIMATED, ESTIMATED_HINT, _folded(estimated))
+
+
+def _folded(content: Table) -> str:
+    """A table that may be long, behind the number of its rows."""
+    inner = table(content, "")
+    return inner and f"<details><summary>{len(content.rows)} in all</summary>{inner}</details>"
 
 
 def _course(run: Run) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwtickets.report.deployed import deployed_table, list_deployed
+from hwtickets.report.left_out import ESTIMATED, WHOLE, estimated_table, whole_table
 from hwtickets.report.networks import Network, list_networks, of_run
 from hwtickets.report.schema import Document, Run
 from hwtickets.report.tables import (
@@ -57,6 +58,8 @@ def _run_parts(run: Run, networks: Sequence[Network]) -> list[str]:
             f"Where the time goes{'' if device.measured else f', {predicted(run)}'}", blocks_table(networks)
         ),
         *kept,
+        _section(WHOLE, whole_table(run)),
+        _section(ESTIMATED, estimated_table(networks)),
         _section("Exported network against PyTorch", verify_table(networks)),
         _section("Stages and time", stages_table(run)),
         _section("Prediction", accuracy_of_table(run)),

@@ -125,6 +125,24 @@ def test_why_there_is_no_energy_is_in_both_views(example: dict[str, Any], tmp_pa
     assert reason in built.markdown.read_text(encoding="utf-8")
 
 
+def test_what_was_not_cut_and_what_was_not_looked_up_is_in_both_views(
+    example: dict[str, Any], tmp_path: Path
+) -> None:
+    written = build_views(example, tmp_path / "plain")
+    for view in (written.html, written.markdown):
+        assert (
+            "What stayed whole" not in view.read_text(encoding="utf-8")
+            and "without a row" not in view.read_text()
+        )
+    example["unprunable"] = {"stem.conv": "its width is written down"}
+    example["tickets"][0]["estimated"] = ["softmax 64 x 64"]
+    written = build_views(example, tmp_path / "told")
+    for view in (written.html, written.markdown):
+        text = view.read_text(encoding="utf-8")
+        assert "stem.conv" in text and "its width is written down" in text
+        assert "Operators without a row" in text and "softmax 64 x 64" in text
+
+
 def test_the_bare_minimum_has_no_empty_chart(bare: dict[str, Any], tmp_path: Path) -> None:
     paths = build_views(bare, tmp_path)
     assert 'class="chart"' not in paths.html.read_text(encoding="utf-8")
