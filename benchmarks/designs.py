@@ -33,6 +33,8 @@ from hwtickets.tables.table import Row, calibrated
 
 #: Networks that are priced at once.
 PRICED = 100_000
+#: As much of the adaptive design as is needed for the error of the full grid.
+AS_GOOD = "adaptive, until as good as the grid"
 #: Of the fixed design, away from the seeds of plans.
 SEED_BASE = 5_000_003
 
@@ -111,7 +113,8 @@ class Comparison:
                 "adaptive", campaign.networks, campaign, profiled, minutes["profiles"] + minutes["adaptive"]
             ),
         ]
-        tables = {design.name: self._table(design, campaign) for design in designs}
+        found = {design.name: self._scored(design, campaign) for design in designs}
+        enough = self._enough(found["full grid"], campaign, minutes)
         return {
             "units": len(self.space.units),
             "verdict": campaign.verdict,
@@ -119,16 +122,31 @@ class Comparison:
                 "measurements": len(self.plan.calibration) + len(self.plan.check),
                 "minutes": minutes["ends"],
             },
-            "designs": {
-                design.name: {
-                    "measurements": design.measurements,
-                    "minutes": design.minutes,
-                    **table_accuracy(tables[design.name], self.plan.check, campaign.check_ms),
-                }
-                for design in designs
-            },
-            "pricing": self._pricing(tables["adaptive"]),
+            "designs": {**found, **({AS_GOOD: enough} if enough else {})},
+            "pricing": self._pricing(self._table(designs[-1], campaign)),
         }
+
+    def _scored(self, design: Design, campaign: Campaign) -> dict[str, Any]:
+        table = self._table(design, campaign)
+        return {
+            "measurements": design.measurements,
+            "minutes": design.minutes,
+            **table_accuracy(table, self.plan.check, campaign.check_ms),
+        }
+
+    def _enough(
+        self, grid: Mapping[str, Any], campaign: Campaign, minutes: Mapping[str, float]
+    ) -> dict[str, Any] | None:
+        """The shortest beginning of the adaptive design after which none is worse than the grid."""
+        used, profiled, enough = len(campaign.networks), len(self.plan.profiled), None
+        for count in range(used, 0, -1):
+            spent = minutes["profiles"] + count / used * minutes["adaptive"]
+            design = _networks(AS_GOOD, campaign.networks[:count], campaign, profiled, spent)
+            scored = self._scored(design, campaign)
+            if scored["median_error"] > grid["median_error"]:
+                return enough
+            enough = scored
+        return enough
 
     def _campaign(self, bench: Bench, folder: Path, clock: Clock) -> Campaign:
         plan, journal = self.plan, Journal(folder / "adaptive.jsonl", self.plan.key)

@@ -3,8 +3,9 @@
 All are calibrated on the same 30 networks and predict the same 30 others, which none of them has seen; these
 60 are measured once and come on top of each design. The full grid times each operator of aligned widths on
 its own. The fixed design is 14 random networks for each unit; the first of them, as many as the adaptive
-design needed, are a row of their own. The networks that are profiled are part of both designs. Then: how long
-it takes to price networks; the first time, the table has to learn what it says about operators without a row.
+design needed, are a row of their own, and so is the beginning of the adaptive design that is enough to be as
+good as the full grid. The networks that are profiled are part of all but the grid. Then: how long it takes to
+price networks; the first time, the table has to learn what it says about operators without a row.
 
 python -m benchmarks.points --output results/points.jsonl
 """

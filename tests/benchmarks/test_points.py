@@ -27,7 +27,10 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_every_design_predicts_the_same_networks(result: dict[str, Any]) -> None:
     designs = result["designs"]
-    assert list(designs) == ["full grid", "fixed", "random, as many", "adaptive"]
+    assert list(designs)[:4] == ["full grid", "fixed", "random, as many", "adaptive"]
+    for enough in list(designs.values())[4:]:
+        assert enough["measurements"] <= designs["adaptive"]["measurements"]
+        assert enough["median_error"] <= designs["full grid"]["median_error"]
     assert designs["fixed"]["measurements"] == 12 + 2 + 24
     assert designs["adaptive"]["measurements"] == designs["random, as many"]["measurements"]
     assert designs["adaptive"]["measurements"] <= designs["fixed"]["measurements"]
