@@ -25,7 +25,9 @@ class PricedPenalty(Hook):
     2022), section 3, with the
     MAC weight replaced by a device's price; sparse group lasso (Simon et al., 2013).
 
-    A unit that several batch norms scale is pulled at all of them.
+    A unit that several batch norms scale is pulled at all of them. One scale that stands for many channels of
+    a layer, as that of an attention head, is pulled as each of them would be: by its share of the price. The
+    whole price would empty heads before the loss could say what they are worth.
 
     Args:
         units: Units of the search space.
@@ -44,11 +46,12 @@ class PricedPenalty(Hook):
 
     def set_prices(self, prices: Mapping[str, UnitPrice], widths: Mapping[str, int]) -> None:
         """Takes the present prices, normalised by the mean price of a channel."""
-        channels = sum(widths[name] for name in prices)
+        scaled = {name: self._units[name].scaled for name in prices}
+        channels = sum(widths[name] * count for name, count in scaled.items())
         total = sum(price.slope * widths[name] + price.existence for name, price in prices.items())
         mean = total / channels if total else 1.0
-        self._slopes = {name: price.slope / mean for name, price in prices.items()}
-        self._existences = {name: price.existence / mean for name, price in prices.items()}
+        self._slopes = {name: price.slope / mean / scaled[name] for name, price in prices.items()}
+        self._existences = {name: price.existence / mean / scaled[name] for name, price in prices.items()}
         self._places = None
 
     def after_step(self, loop: TrainingLoop) -> None:

@@ -13,6 +13,7 @@ from hwtickets.sparsity.weight_importance import Evidence
 from hwtickets.tasks.parts import load_part
 from hwtickets.tasks.task import Lessons
 from hwtickets.training.loop import Hook, TrainingLoop
+from hwtickets.training.teacher import untaught
 
 #: Training batches that a network is scored on where tickets are drawn from it.
 SCORING_BATCHES = 16
@@ -74,8 +75,9 @@ class ScoreGatherer(Hook):
 def evidence_of(loop: TrainingLoop) -> Evidence:
     """The network as it is now, and the batches that it is trained on next."""
     steps = range(loop.step, loop.step + EVENT_BATCHES)
-    batches = batches_of(loop.lessons, steps, loop.accelerator.parts)
-    return Evidence(loop.model, batches, loop.lessons.loss, loop.seed * 1_000_003 + loop.step)
+    lessons = untaught(loop.lessons)
+    batches = batches_of(lessons, steps, loop.accelerator.parts)
+    return Evidence(loop.model, batches, lessons.loss, loop.seed * 1_000_003 + loop.step)
 
 
 def batches_of(

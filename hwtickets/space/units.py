@@ -103,6 +103,12 @@ class Unit:
     factors: tuple[Member, ...] = ()
     residual: Branch | None = None
 
+    @property
+    def scaled(self) -> int:
+        """Channels of a layer that go with each of its own: those of an attention head or group, else 1."""
+        scales = self.gates or self.factors
+        return max((len(member.entries[0]) for member in scales if member.entries), default=1)
+
 
 def find_units(model: Supernet) -> dict[str, Unit]:
     """Finds the units behind every importance factor of a supernet.

@@ -13,7 +13,7 @@ from torch import Tensor
 from hwtickets.tasks.parts import PartedLessons, load_part
 from hwtickets.tasks.task import Lessons
 from hwtickets.training.accelerator import Accelerator
-from hwtickets.training.teacher import TaughtLessons
+from hwtickets.training.teacher import untaught
 
 #: Passes that are loaded before they are needed, for a GPU.
 AHEAD = 4
@@ -104,8 +104,7 @@ class Feed:
 
     def _pieces_of(self, x: Tensor) -> int:
         """In how many equal pieces passes are loaded; one where a piece needs the whole batch."""
-        task = self._lessons.task if isinstance(self._lessons, TaughtLessons) else self._lessons
-        if not isinstance(task, PartedLessons):
+        if not isinstance(untaught(self._lessons), PartedLessons):
             return 1
         most = min(self._threads, x.numel() // SMALLEST_PIECE)
         return max((count for count in range(1, most + 1) if len(x) % count == 0), default=1)

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from hwtickets.tasks.parts import WeighedLessons, load_part
-from hwtickets.tasks.task import Task
+from hwtickets.tasks.task import Lessons, Task
+
+
+def untaught(lessons: Lessons) -> Lessons:
+    """Lessons without their teacher: whoever only looks at data and losses has none to listen to."""
+    return lessons.task if isinstance(lessons, TaughtLessons) else lessons
 
 
 class TaughtLessons:

@@ -20,6 +20,7 @@ from hwtickets.search.prices import UnitPrice
 from hwtickets.space.slicing import keep_channels
 from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.training.packets import network_packet, unpack_network
+from tests.modules.small_networks import Tokens
 
 
 class Net(nn.Module):
@@ -56,6 +57,22 @@ def test_the_penalty_pulls_at_every_norm_of_a_unit_alike(hosted: tuple[HostedNet
     gate = model.get_submodule(space.units["mid"].importance)
     for scale, price in ((model.body.norm, 2.0), (model.body.bn, 2.0), (gate, 1.0)):
         torch.testing.assert_close(scale.weight, torch.full_like(scale.weight, 1 - 0.1 * price / mean))
+
+
+def test_the_scale_of_a_head_is_pulled_as_one_of_its_channels_would_be() -> None:
+    torch.manual_seed(0)
+    model = HostedNetwork(Tokens(), (3, 8, 8), reference=register(Tokens()))
+    space = space_of(model, "module")
+    add_gates(model, space.units.values())
+    assert {name: unit.scaled for name, unit in space.units.items()} == {"attention.qkv": 4, "wide": 1}
+    penalty = PricedPenalty(space.units, BudgetController(1.0), ramp_steps=1)
+    # A head costs as much as its four channels would.
+    penalty.set_prices({"attention.qkv": UnitPrice(4.0, 0.0), "wide": UnitPrice(1.0, 0.0)}, space.dense())
+    loop: Any = SimpleNamespace(model=model, rate=0.1, step=0)
+    penalty.after_step(loop)
+    for unit in space.units.values():
+        scale = model.get_submodule(unit.importance).weight
+        torch.testing.assert_close(scale, torch.full_like(scale, 0.9))
 
 
 def _gated(model: HostedNetwork, space: SearchSpace) -> HostedNetwork:
