@@ -37,7 +37,15 @@ def test_of_several_gpus_the_one_that_cuda_sees_first_counts(
         folder = tmp_path / "gpus" / bus
         folder.mkdir(parents=True)
         (folder / "information").write_text(f"Model: \t {model}\nGPU UUID: \t {uuid}\n")
-    for named, model in (("", "NVIDIA H200"), ("1,0", "NVIDIA A2"), ("GPU-2c", "NVIDIA A2"), ("7", None)):
+    seen = {
+        "": "NVIDIA H200",
+        "1,0": "NVIDIA A2",
+        "GPU-2": "NVIDIA A2",
+        "MIG-7f": "NVIDIA H200",
+        "7": None,
+        "-1": None,
+    }
+    for named, model in seen.items():
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
         assert gpu_model(tmp_path) == model
 
