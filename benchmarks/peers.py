@@ -10,8 +10,8 @@ learning rate, and the same teacher (the trained network) where the recipe has o
 
 Peers know no latency budget. Theirs is kept as their users must: the knob of the pruner is bisected, each
 try exported and timed beside the dense network, until one is at most 3 % below the budget; that may take as
-many tries as hwtickets has draws, 10. In the end all networks of a seed are timed side by side. Channels are
-rounded to what the device computes at once, but by torch-pruning to the 8 of its README: it leaves layers
+many tries as hwtickets has draws, 10. In the end every network is timed in turns with the dense one. Channels
+are rounded to what the device computes at once, but by torch-pruning to the 8 of its README: it leaves layers
 whole that would round to none.
 
 "Search" is the time up to the chosen network, that of two-in-one with its training; "all" has the training of
