@@ -178,7 +178,7 @@ def _left_out(run: Run, networks: Sequence[Network]) -> str:
 
 def _folded(content: Table) -> str:
     """A table that may be long, behind the number of its rows."""
-    inner = table(content, "")
+    inner = table(content, "facts")
     return inner and f"<details><summary>{len(content.rows)} in all</summary>{inner}</details>"
 
 
