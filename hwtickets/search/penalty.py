@@ -46,7 +46,7 @@ class PricedPenalty(Hook):
 
     def set_prices(self, prices: Mapping[str, UnitPrice], widths: Mapping[str, int]) -> None:
         """Takes the present prices, normalised by the mean price of a channel."""
-        scaled = {name: self._units[name].scaled for name in prices}
+        scaled = {name: self._units[name].channels_per_scale for name in prices}
         channels = sum(widths[name] * count for name, count in scaled.items())
         total = sum(price.slope * widths[name] + price.existence for name, price in prices.items())
         mean = total / channels if total else 1.0

@@ -104,8 +104,8 @@ class Unit:
     residual: Branch | None = None
 
     @property
-    def scaled(self) -> int:
-        """Channels of a layer that go with each of its own: those of an attention head or group, else 1."""
+    def channels_per_scale(self) -> int:
+        """Channels of a layer that one scale stands for: those of an attention head or of a group, else 1."""
         scales = self.gates or self.factors
         return max((len(member.entries[0]) for member in scales if member.entries), default=1)
 

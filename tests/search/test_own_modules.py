@@ -64,7 +64,10 @@ def test_the_scale_of_a_head_is_pulled_as_one_of_its_channels_would_be() -> None
     model = HostedNetwork(Tokens(), (3, 8, 8), reference=register(Tokens()))
     space = space_of(model, "module")
     add_gates(model, space.units.values())
-    assert {name: unit.scaled for name, unit in space.units.items()} == {"attention.qkv": 4, "wide": 1}
+    assert {name: unit.channels_per_scale for name, unit in space.units.items()} == {
+        "attention.qkv": 4,
+        "wide": 1,
+    }
     penalty = PricedPenalty(space.units, BudgetController(1.0), ramp_steps=1)
     # A head costs as much as its four channels would.
     penalty.set_prices({"attention.qkv": UnitPrice(4.0, 0.0), "wide": UnitPrice(1.0, 0.0)}, space.dense())
