@@ -22,6 +22,17 @@ _PRECISIONS = (
 _SPARSE_KERNEL = re.compile(r"sparse|(?<![a-z0-9])sp(?![a-z0-9])", re.IGNORECASE)
 _PICKED = re.compile(r"\(Sparsity\) TRT inference plan picked sparse implementation for layers: *(.*)")
 _PLACED = re.compile(r"\[(Dla|Gpu)Layer\] (?:[A-Z_]+: )?(.+)")
+#: Layers that TensorRT puts in: changes of layout, type and shape, and what it compiled as a whole.
+_PUT_IN = (
+    "Reformatting CopyNode",
+    "Forced Cast",
+    "reshape_before_",
+    "copied_squeeze_after_",
+    "{ForeignNode",
+    "__myl",
+)
+#: Parts of a layer's name that are a tensor, or a change of shape in front of a node.
+_NO_NODE = re.compile(r"^unsqueeze_node_after_|\(Unnamed Layer\*")
 _ELIGIBLE = re.compile(r"\(Sparsity\) Layers eligible for sparse math: *(.*)")
 
 
@@ -139,11 +150,23 @@ def by_first_node(times_ms: Mapping[str, float], known: Sequence[EngineLayer]) -
 
 
 def nodes_in_name(layer: str) -> tuple[str, ...]:
-    """ONNX nodes that a layer's name is made of, e.g. "a + PWN(b) || c"; none for a change of layout."""
-    if layer.startswith(("Reformatting CopyNode", "{ForeignNode", "__myl")):
+    """ONNX nodes that a layer's name is made of, e.g. "a + PWN(b) || c"; none for what TensorRT put in."""
+    if layer.startswith(_PUT_IN):
         return ()
-    parts = (part.strip() for part in re.split(r" \+ | \|\| |, ", re.sub(r"\bPWN\(|\)", "", layer)))
-    return tuple(part for part in parts if part)
+    parts = (part.strip() for part in re.split(r" \+ | \|\| |, ", _without_pwn(layer)))
+    return tuple(part for part in parts if part and not _NO_NODE.search(part))
+
+
+def _without_pwn(name: str) -> str:
+    """A name without the PWN(...) around fused element-wise nodes; other brackets are a node's own."""
+    while (found := re.search(r"\bPWN\(", name)) is not None:
+        depth, end = 1, found.end()
+        while depth and end < len(name):
+            depth += {"(": 1, ")": -1}.get(name[end], 0)
+            end += 1
+        inner = name[found.end() : end if depth else end - 1]
+        name = name[: found.start()] + inner + name[end:]
+    return name
 
 
 def _layer(entry: Mapping[str, Any]) -> EngineLayer:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from hwtickets.errors import DeviceError
 from hwtickets.runtimes.tensorrt_layers import EngineLayer, SparsityLog, engine_layers
+from tests import recorded_engine
 
 DATA = Path(__file__).parents[1] / "data" / "trtexec"
 
@@ -38,6 +40,37 @@ def test_an_engine_without_details_has_names_only() -> None:
     layers = engine_layers(json.dumps({"Layers": ["stem.conv + PWN(stem.relu)", "Reformatting CopyNode 1"]}))
     assert [layer.nodes for layer in layers] == [("stem.conv", "stem.relu"), ()]
     assert layers[0].sparse is None
+
+
+def test_names_of_a_recorded_engine_are_taken_apart_into_nodes() -> None:
+    layers = engine_layers(recorded_engine.layer_info())
+    computing = [layer for layer in layers if layer.nodes]
+    # 53 convolutions and 35 activations of their own, the mean, and the reshape in front of the classifier.
+    assert len(layers) == 167
+    assert Counter(layer.kind for layer in computing) == {
+        "Convolution": 53, "PointWise": 35, "Pooling": 1, "NoOp": 1
+    }  # fmt: skip
+    assert {layer.precision for layer in layers} == {"fp16"}
+    pointwise, classifier = computing[1], computing[-1]
+    assert pointwise.nodes == (
+        "/features_0/2/clamp_min_rhs",
+        "/features_0/2/clamp_min_rhs_broadcast",
+        "/features_0/2/clamp_max_rhs",
+        "/features_0/2/clamp_max_rhs_broadcast",
+        "[ELEMENTWISE]-[aten_ops.clamp.default]-[/features_0/2/clamp_max]",
+        "[ELEMENTWISE]-[aten_ops.clamp.default]-[/features_0/2/clamp_min]",
+    )
+    assert classifier.nodes == (
+        "[MATRIX_MULTIPLY]-[aten_ops.addmm.default]-[/classifier/1/addmm_mm]",
+        "/classifier/1/addmm_constant_0",
+        "/classifier/1/addmm_add_lhs_broadcast",
+        "[ELEMENTWISE]-[aten_ops.addmm.default]-[/classifier/1/addmm_add]",
+    )
+
+
+def test_brackets_of_a_node_stay_its_own() -> None:
+    layers = engine_layers(json.dumps({"Layers": ["PWN(PWN(a (1)), b) + c(2)", "PWN(cut off"]}))
+    assert [layer.nodes for layer in layers] == [("a (1)", "b", "c(2)"), ("cut off",)]
 
 
 def test_the_log_names_what_is_eligible_and_what_was_picked() -> None:

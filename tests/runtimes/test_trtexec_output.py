@@ -11,6 +11,7 @@ from hwtickets.errors import DeviceError
 from hwtickets.runtimes import trtexec_output as output
 from hwtickets.runtimes.profiling import NodeTime
 from hwtickets.runtimes.tensorrt_layers import engine_layers
+from tests import recorded_engine
 
 DATA = Path(__file__).parents[1] / "data" / "trtexec"
 
@@ -40,6 +41,14 @@ def test_layers_of_8_are_named_after_their_first_node_and_reformatting_keeps_its
 def test_times_and_kinds_meet_by_the_name_of_the_layer() -> None:
     times = output.node_times(_text("profile-10.json"), _text("layers-10.json"))
     assert times == {"/stem/Conv": NodeTime("Convolution", 0.0275, "kernel_of_the_stem")}
+
+
+def test_all_of_the_time_of_a_recorded_engine_is_accounted_for() -> None:
+    times = output.node_times(recorded_engine.profile(), recorded_engine.layer_info())
+    recorded_ms = [float(row["median5_ms"]) for row in recorded_engine.rows()]
+    assert sum(time.mean_ms for time in times.values()) == pytest.approx(sum(recorded_ms))
+    stem = times["[CONVOLUTION]-[aten_ops.convolution.default]-[/features_0/0/convolution]"]
+    assert (stem.op_type, stem.mean_ms) == ("Convolution", 0.038464)
 
 
 def test_two_layers_of_one_node_are_added_up() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.space.operators import OperatorSpec
 from hwtickets.tables import LatencyTable
+from hwtickets.tables.shipped import load_shipped
+from tests import recorded_engine
 
 STEM = "stem.conv + stem.relu"
 
@@ -60,6 +63,31 @@ def test_the_layers_of_torch_tensorrt(imported: Callable[..., LatencyTable], sam
     }
     assert all(row.runs == 6 and row.spread_ms > 0 for row in table.rows.values())
     assert table.provenance["skipped"]["layers of the type kgen"] == 2
+
+
+def test_a_recorded_engine_gives_the_rows_of_the_shipped_table(
+    imported: Callable[..., LatencyTable], tmp_path: Path
+) -> None:
+    layers, times = tmp_path / "layers.json", tmp_path / "profile.json"
+    layers.write_text(recorded_engine.layer_info())
+    times.write_text(recorded_engine.profile())
+    table = imported(layers, times, precision="fp16")
+    shipped = load_shipped("jetson-orin-nano", "tensorrt", "fp16")
+    # What was recorded of a layer has only its first input: no sums are seen.
+    layers_of = {spec: row for spec, row in shipped.rows.items() if spec.kind in ("conv", "linear")}
+    alone = {spec: row for spec, row in layers_of.items() if not spec.residual}
+    summed = {spec for spec in layers_of if spec.residual}
+    assert len(alone) > 20
+    for spec, row in alone.items():
+        if replace(spec, residual=True) not in summed:
+            assert table.rows[spec].latency_ms == pytest.approx(row.latency_ms, rel=1e-4)
+    assert table.provenance["skipped"] == {
+        "layers that only move data (NoOp)": 77,
+        "layers of the type PointWiseV2": 35,
+        "layers that only move data (Reformat)": 1,
+        # Nor was the window of the mean over the image.
+        "pooling of a part of the image": 1,
+    }
 
 
 def test_the_trex_form_of_torch_tensorrt_has_commas_too_many(
