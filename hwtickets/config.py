@@ -137,6 +137,9 @@ class SearchConfig(_Config):
         alignment: Widths are multiples of this; None for what suits the device.
         ema_decay: Of the averaged weights, a step.
         importance: What a channel's value is measured by.
+        trials: How often units are valued anew and a network is drawn, cut and tried on training batches,
+            before the one that loses the least is taken. None for what suits the pipeline: 100 where a
+            trained network is scored once, none where a supernet is trained.
         compare: Other prices that are searched with, for comparison.
         calibration_batches: Training batches that the statistics of batch norms are taken from in the end.
         max_draws: Draws of the closed loop.
@@ -206,6 +209,7 @@ class SearchConfig(_Config):
     alignment: int | None = Field(None, ge=1)
     ema_decay: float = Field(0.98, ge=0, lt=1)
     importance: ImportanceName = "taylor"
+    trials: int | None = Field(None, ge=0)
     compare: list[Literal["macs"]] = []
     calibration_batches: int = Field(10, ge=1)
     max_draws: int = Field(5, ge=1)
@@ -313,6 +317,7 @@ LATER_KEYS: dict[str, Any] = {
         "decoding",
         "flip_test",
         "sigma",
+        "trials",
     )
 }
 

@@ -97,6 +97,7 @@ def found(space: Any, board: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         quiet=True,
         table=str(board),
         **{"alignment": 4, "batch_size": 16, "epochs": 2, "pipeline": "post-training", "recipe": "finetune"},
+        trials=3,
         baseline=False,
     )
 

@@ -14,8 +14,10 @@ from hwtickets.main_job.finishing import Finishing, precisions_of
 from hwtickets.main_job.order import Order
 from hwtickets.progress import Stage
 from hwtickets.recipes.drawers import drawer_of
+from hwtickets.recipes.trials import tried_point
 from hwtickets.runs import RunFolder
 from hwtickets.search.closed_loop import ClosedLoop, Draw
+from hwtickets.search.draw import Drawer
 from hwtickets.search.gauge import Gauge
 from hwtickets.search.job import Job
 from hwtickets.search.mixed_draw import MixedDraw, loses_too_much
@@ -41,7 +43,6 @@ class Delivery:
         samples = Samples.of(job.task)
         self._gauge = _gauge(run, job, order, samples)
         self._mixed = MixedDraw(job, order.pricing, order.point, order.mixed) if order.mixed else None
-        self._drawer = self._mixed.drawer() if self._mixed else drawer_of(job, order.pricing, order.point)
         self._finishing = Finishing(run, job, order, self._gauge, samples, self._mixed)
 
     def deliver(self) -> dict[str, Any]:
@@ -56,9 +57,15 @@ class Delivery:
         path = self._order.folder / "delivery.json"
         if path.exists():
             return dict(files.read_json(path, "delivery"))
+        self._drawer = self._mixed.drawer() if self._mixed else self._drawer_of_best()
         entry = self._by_loop() if "latency" in self._order.pricing.limits else self._at_once()
         files.write_json(path, entry)
         return entry
+
+    def _drawer_of_best(self) -> Drawer:
+        job, order = self._job, self._order
+        point = tried_point(job, order.pricing, order.point, order.folder, order.suffix)
+        return drawer_of(job, order.pricing, point)
 
     def _at_once(self) -> dict[str, Any]:
         with self._drawing():

@@ -23,6 +23,7 @@ from hwtickets.progress import Progress
 from hwtickets.recipes.drawers import SCORING_STAGE, scored_point, untrained_point
 from hwtickets.recipes.finish import recipe_of
 from hwtickets.recipes.recipe import STAGE_NAMES
+from hwtickets.recipes.trials import TRIALS_STAGE, trials_of
 from hwtickets.runs import RunFolder
 from hwtickets.search.job import MIXED, Job, versions
 from hwtickets.search.mixed_prices import MixedPrices
@@ -42,7 +43,8 @@ def stages_of(config: SearchConfig) -> list[str]:
     pipeline = PIPELINES[config.pipeline]
     search = ["search"] if pipeline.searches else [] if pipeline.anew else [SCORING_STAGE]
     training = STAGE_NAMES.get(recipe_of(config))
-    own = [*search, "draw", *([training] if training else []), last]
+    tried = [TRIALS_STAGE] if trials_of(config) else []
+    own = [*search, *tried, "draw", *([training] if training else []), last]
     names = [*STAGES[: 3 + config.baseline], *own]
     for price in compared_prices(config):
         names += [f"{stage} by {price}" for stage in own]

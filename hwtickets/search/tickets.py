@@ -60,7 +60,7 @@ def cut(
         supernet: Name and sizes of the supernet.
         task: Gives the batches for the batch-norm statistics.
         pattern: That of the masks, which a cut tears apart and which is mended.
-        calibration_batches: How many of them.
+        calibration_batches: How many of them; for none, the statistics stay those of the point.
     """
     units = space.units.values()
     model = build_supernet(supernet.name, task.input_shape, task.num_outputs, supernet.sizes, task.head)
@@ -75,7 +75,8 @@ def cut(
     masks = build_granularity(pattern).repaired(model, masks)
     apply_masks(model, masks)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    recalibrate_on(model, task, calibration_batches)
+    if calibration_batches:
+        recalibrate_on(model, task, calibration_batches)
     return CutNetwork(model.eval(), masks, drawn, narrowed(point.origins, kept))
 
 

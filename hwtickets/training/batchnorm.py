@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,6 +29,19 @@ def training_mode(model: nn.Module) -> None:
         part.train(not weights or any(weight.requires_grad for weight in weights))
     for norm in (norm for norm in _norms(model) if norm.weight is not None):
         norm.train(norm.weight.requires_grad)
+
+
+@contextmanager
+def statistics_of_batches(model: nn.Module) -> Iterator[None]:
+    """Norms of a network in evaluation mode take the statistics of every batch; their running ones stay."""
+    norms = [norm for norm in _norms(model) if _learns(norm) and norm.track_running_stats]
+    for norm in norms:
+        norm.training, norm.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.training, norm.track_running_stats = False, True
 
 
 def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:

@@ -93,7 +93,7 @@ def test_a_network_over_rows_is_searched(tmp_path: Path, monkeypatch: pytest.Mon
     examples = TensorDataset(inputs, classes)
     space = hw.SearchSpace.from_module(_Rows(), inputs[:1])
     task = hw.Task(examples, examples, nn.functional.cross_entropy, lambda o, t: (o.argmax(1) == t).sum())
-    quick = {"pipeline": "post-training", "recipe": "finetune", "batch_size": 8, "alignment": 1}
+    quick = {"pipeline": "post-training", "recipe": "finetune", "batch_size": 8, "alignment": 1, "trials": 3}
     found = hw.search(
         space, task, "jetson-orin-nano", {"macs": "60%"}, tmp_path, quiet=True, epochs=0.5, **quick
     )
@@ -215,7 +215,7 @@ def test_the_same_in_python(
         metric="accuracy",
         metric_unit="%",
     )
-    way = {"pipeline": "post-training", "importance": "magnitude-group", "baseline": False}
+    way = {"pipeline": "post-training", "importance": "magnitude-group", "trials": 3, "baseline": False}
     settings: dict[str, Any] = {**QUICK, **table, **way}
     found = hw.search(
         space, task, budgets={"macs": "75%"}, output_dir=tmp_path / "run", quiet=True, **settings

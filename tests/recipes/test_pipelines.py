@@ -147,5 +147,5 @@ def test_every_pipeline_says_its_stages(pipeline: str) -> None:
     stages = stages_of(config)
     assert stages[:3] == ["data", "latency table", "profile"] and stages[-1] == "report"
     assert ("search" in stages) == PIPELINES[pipeline].searches
-    assert ("score" in stages) == (pipeline == "post-training")
+    assert ("score" in stages) == ("try" in stages) == (pipeline == "post-training")
     assert ("draw by macs" in stages) == (PIPELINES[pipeline].network == "valued")
