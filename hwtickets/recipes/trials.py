@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from hwtickets import files
 from hwtickets.config import SearchConfig
+from hwtickets.errors import HwticketsError
 from hwtickets.pipelines import PIPELINES
 from hwtickets.progress import Stage
 from hwtickets.recipes.drawers import drawer_of
@@ -24,7 +26,6 @@ from hwtickets.search.scoring import batches_of
 from hwtickets.search.shrinking import Pricing
 from hwtickets.search.tickets import cut
 from hwtickets.sparsity.allocation import Allocation
-from hwtickets.tasks.evaluation import evaluating
 from hwtickets.training.accelerator import Accelerator
 from hwtickets.training.batchnorm import statistics_of_batches
 from hwtickets.training.compute import Compute
@@ -98,14 +99,24 @@ class _Trials:
         self._batches = list(islice(batches_of(job.task, range(count), parts)(), count * parts))
 
     def run(self, trials: int) -> dict[str, Any]:
-        """What scores are raised to and multiplied by, how many networks were tried, and what they lost."""
+        """What scores are raised to and multiplied by, how many networks were tried, and what they lost.
+
+        Raises:
+            HwticketsError: The loss of the network that is drawn by the scores as they are is no number.
+        """
         units, seed = list(self._point.scores), self._job.config.seed
         even = dict.fromkeys(units, 1.0)
         exponent = min(_EXPONENTS, key=partial(self._loss_at, even))
         factors = evolve(partial(self._loss_at, exponent=exponent), units, trials, seed)
-        losses = list(self._losses.values())
+        first, *others = self._losses.values()
+        if not math.isfinite(first):
+            raise HwticketsError(
+                f"while networks are tried: the loss on training batches is {first}; look for NaN in the"
+                " data, the weights and the loss"
+            )
+        lowest = min([first, *filter(math.isfinite, others)])
         found = {"exponent": exponent, "factors": factors}
-        return {**found, "networks": len(losses), "first": losses[0], "lowest": min(losses)}
+        return {**found, "networks": 1 + len(others), "first": first, "lowest": lowest}
 
     def _paid(self) -> Mapping[str, float]:
         """Limits of the metric that is paid in: a budget in another one takes many draws to meet."""
@@ -129,11 +140,7 @@ class _Trials:
         job, config = self._job, self._job.config
         network = cut(point, drawn, job.space, config.supernet, job.task, config.mask_pattern, 0)
         model = network.model.to(self._device)
-        with (
-            one_line("while networks are tried", self._device),
-            evaluating(model),
-            statistics_of_batches(model),
-        ):
+        with one_line("while networks are tried", self._device), statistics_of_batches(model):
             losses: list[Tensor] = [
                 job.task.loss(model(x.to(self._device)), target.to(self._device))
                 for x, target in self._batches

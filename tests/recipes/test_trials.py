@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hwtickets.config import SearchConfig
+from hwtickets.errors import HwticketsError
 from hwtickets.files import read_json
 from hwtickets.main_job.pipeline import run_search
 from hwtickets.progress import Progress
@@ -56,6 +57,25 @@ def test_a_resumed_run_draws_by_the_same_trials(
 def test_a_budget_in_another_metric_than_the_price_is_met(search: Search, tmp_path: Path) -> None:
     report = search(tmp_path / "run", budgets={"params": "70%"}, price="macs", trials=4, **QUICK)
     assert report["budgets"][0]["kept"] and _trials(tmp_path / "run")["networks"] >= 1
+
+
+def test_a_loss_that_is_no_number_is_one_line(
+    search: Search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(trials: Any, point: Any, drawn: Any) -> float:
+        loss = measured(trials, point, drawn)
+        # The first network, or all but it.
+        return float("nan") if bool(trials._losses) != first else loss
+
+    measured = trials._Trials._loss_of
+    monkeypatch.setattr(trials._Trials, "_loss_of", broken)
+    first = True
+    with pytest.raises(HwticketsError, match="the loss on training batches is nan; look for NaN"):
+        search(tmp_path / "first", trials=2, **QUICK)
+    first = False
+    search(tmp_path / "others", trials=2, **QUICK)
+    found = _trials(tmp_path / "others")
+    assert found["lowest"] == found["first"] and set(found["factors"].values()) == {1.0}
 
 
 def test_widths_that_nothing_is_worth_are_not_tried(search: Search, tmp_path: Path) -> None:
