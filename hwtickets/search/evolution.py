@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-#: Spread of a change of a logarithm in the first and in the last trial.
-_FIRST_SPREAD, _LAST_SPREAD = 0.8, 0.3
-#: Share of the factors that a trial changes, and how many of them at least on average.
-_SHARE, _FEWEST = 0.15, 2.0
+#: Two kinds of changes by turns: how many factors are changed on average at most, and between what the spread
+#: of the change of a logarithm is drawn.
+_CHANGES = ((2.0, 0.5, 2.0), (math.inf, 0.2, 0.5))
 
 
 def evolve(
@@ -18,10 +17,10 @@ def evolve(
 ) -> dict[str, float]:
     """The factors of the lowest loss that are found; all are 1 at first.
 
-    Every trial changes some logarithms of the best factors so far by normal random numbers, and is kept if it
-    loses less.
+    Every trial changes logarithms of the best factors so far by normal random numbers, by turns few of them
+    by much and all of them by little, and is kept if it loses less.
     Source: Beyer and Schwefel, Evolution Strategies: a Comprehensive Introduction (Natural Computing, 2002),
-    the (1 + 1) strategy; the spread follows a schedule here.
+    the (1 + 1) strategy; the spread is drawn anew every time here.
 
     Args:
         loss_of: Loss at some factors; one that is no number counts as the highest.
@@ -31,9 +30,10 @@ def evolve(
     """
     random = np.random.default_rng(seed)
     best, lowest = np.zeros(len(names)), _loss(loss_of(dict.fromkeys(names, 1.0)))
-    share = max(_SHARE, _FEWEST / max(1, len(names)))
-    for spread in np.geomspace(_FIRST_SPREAD, _LAST_SPREAD, trials):
-        changed = random.random(len(names)) < share
+    for number in range(trials):
+        count, least, most = _CHANGES[number % len(_CHANGES)]
+        changed = random.random(len(names)) * len(names) < count
+        spread = math.exp(random.uniform(math.log(least), math.log(most)))
         found = best + changed * random.normal(0.0, spread, len(names))
         loss = _loss(loss_of(_factors(names, found)))
         if loss < lowest:
