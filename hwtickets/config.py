@@ -140,6 +140,8 @@ class SearchConfig(_Config):
         trials: How often units are valued anew and a network is drawn, cut and tried on training batches,
             before the one that loses the least is taken. None for what suits the pipeline: 100 where a
             trained network is scored once, none where a supernet is trained.
+        reconstruct: Whether the weights of a drawn network are fitted to give what the layers of the uncut
+            one give. None for what suits the pipeline: yes where a trained network is scored once.
         compare: Other prices that are searched with, for comparison.
         calibration_batches: Training batches that the statistics of batch norms are taken from in the end.
         max_draws: Draws of the closed loop.
@@ -210,6 +212,7 @@ class SearchConfig(_Config):
     ema_decay: float = Field(0.98, ge=0, lt=1)
     importance: ImportanceName = "taylor"
     trials: int | None = Field(None, ge=0)
+    reconstruct: bool | None = None
     compare: list[Literal["macs"]] = []
     calibration_batches: int = Field(10, ge=1)
     max_draws: int = Field(5, ge=1)
@@ -318,6 +321,7 @@ LATER_KEYS: dict[str, Any] = {
         "flip_test",
         "sigma",
         "trials",
+        "reconstruct",
     )
 }
 

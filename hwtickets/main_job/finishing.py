@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from hwtickets.search.masking import mask_record
 from hwtickets.search.mixed_draw import MixedDraw, loses_too_much
 from hwtickets.search.origins import as_text
 from hwtickets.search.predicted_gauge import PredictedGauge
+from hwtickets.search.reconstruction import Reconstruction, reconstruction_of
 from hwtickets.search.tickets import CutNetwork, as_ticket, cut
 from hwtickets.sparsity.allocation import Allocation
 from hwtickets.sparsity.mask import sparsity_of
+from hwtickets.training.batchnorm import recalibrate_on
 
 #: Timed runs of the ticket at the end.
 FINAL_RUNS = 1500
@@ -55,17 +58,17 @@ class Finishing:
         self._gauge, self._samples, self._mixed = gauge, samples, mixed
 
     def cut(self, drawn: Allocation) -> CutNetwork:
-        """The drawn network with the weights of the point."""
+        """The drawn network; its weights are those of the point, or fitted to give what those gave."""
         job, config = self._job, self._job.config
-        return cut(
-            self._order.point,
-            drawn,
-            job.space,
-            config.supernet,
-            job.task,
-            config.mask_pattern,
-            config.calibration_batches,
-        )
+        network = cut(self._order.point, drawn, job.space, config.supernet, job.task, config.mask_pattern)
+        if self._reconstruction:
+            self._reconstruction.apply(network)
+        recalibrate_on(network.model, job.task, config.calibration_batches)
+        return network
+
+    @cached_property
+    def _reconstruction(self) -> Reconstruction | None:
+        return reconstruction_of(self._job, self._order.point)
 
     def exported(self, network: CutNetwork) -> Path:
         """The ONNX file of a network as it was drawn."""

@@ -22,6 +22,7 @@ from hwtickets.recipes.drawers import drawer_of
 from hwtickets.search.evolution import evolve
 from hwtickets.search.job import MIXED, Job
 from hwtickets.search.points import DrawPoint
+from hwtickets.search.reconstruction import reconstruction_of
 from hwtickets.search.scoring import batches_of
 from hwtickets.search.shrinking import Pricing
 from hwtickets.search.tickets import cut
@@ -55,8 +56,9 @@ def tried_point(job: Job, pricing: Pricing, point: DrawPoint, folder: Path, suff
     """A point whose scores draw the network that loses the least, among those that were tried.
 
     The scores of single channels do not tell what the network loses when many of them go at once. So networks
-    are drawn within the budgets, the scores of every unit times a factor of its own, and cut; their loss on a
-    few training batches, with the batches' own statistics in the batch norms, tells which factors are better.
+    are drawn within the budgets, the scores of every unit times a factor of its own, and cut as they would be
+    in the end; their loss on a few training batches, with the batches' own statistics in the batch norms, tells
+    which factors are better.
     First it tells whether the roots of the scores are: squares, as `TaylorImportance` gives them, value the
     best channels so much that a small network starves elsewhere. Within a unit the order of the channels
     stays. A pipeline that draws by no value, or that makes no trials, gets the point as it is.
@@ -93,7 +95,7 @@ class _Trials:
         self._job, self._pricing, self._point, self._stage = job, pricing, point, stage
         self._device = Accelerator(Compute.of(job.config)).device
         self._losses: dict[tuple[tuple[str, int], ...], float] = {}
-        self._limits = self._paid()
+        self._limits, self._reconstruction = self._paid(), reconstruction_of(job, point)
         parts, size = job.config.accumulate, job.config.batch_size
         count = max(1, min(_BATCHES, _IMAGES // size))
         self._batches = list(islice(batches_of(job.task, range(count), parts)(), count * parts))
@@ -138,8 +140,10 @@ class _Trials:
     @torch.no_grad()
     def _loss_of(self, point: DrawPoint, drawn: Allocation) -> float:
         job, config = self._job, self._job.config
-        network = cut(point, drawn, job.space, config.supernet, job.task, config.mask_pattern, 0)
+        network = cut(point, drawn, job.space, config.supernet, job.task, config.mask_pattern)
         model = network.model.to(self._device)
+        if self._reconstruction:
+            self._reconstruction.apply(network)
         with one_line("while networks are tried", self._device), statistics_of_batches(model):
             losses: list[Tensor] = [
                 job.task.loss(model(x.to(self._device)), target.to(self._device))

@@ -22,6 +22,7 @@ from hwtickets.search.tickets import cut
 from hwtickets.sparsity.allocation import Allocation
 from hwtickets.sparsity.choices import price_network
 from hwtickets.sparsity.mixed_space import allocate_mixed
+from hwtickets.training.batchnorm import recalibrate_on
 
 #: How far below what is allowed the next draw aims, where one has lost more.
 _MARGIN = 0.9
@@ -86,8 +87,8 @@ class MixedDraw:
         forms, costs = price_network(job.space, point.widths, prices.costs(prices.precisions[0]))
         whole = Allocation(point.widths, forms, costs, 1.0)
         config = job.config
-        asked = config.supernet, job.task, config.mask_pattern, config.calibration_batches
-        model = cut(point, whole, job.space, *asked).model
+        model = cut(point, whole, job.space, config.supernet, job.task, config.mask_pattern).model
+        recalibrate_on(model, job.task, config.calibration_batches)
         exact = export_onnx(deployable(model, forms), job.task.input_shape)
         network = mixable(exact, job.space.blocks, prices.parts, self._recipe, self._evidence)
         return part_losses(network, self._evidence, prices.precisions[1:])

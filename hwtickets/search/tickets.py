@@ -22,7 +22,6 @@ from hwtickets.sparsity.ticket import Architecture, Ticket
 from hwtickets.supernets import build_supernet
 from hwtickets.supernets.base import Supernet
 from hwtickets.tasks.task import Task
-from hwtickets.training.batchnorm import recalibrate_on
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,34 @@ class CutNetwork:
     """A drawn network, not finetuned.
 
     Attributes:
-        model: The network; batch norms recalibrated.
+        model: The network; the statistics of its batch norms are still those of the point.
         masks: Weights that stay zero, cut along.
         drawn: Widths, forms and predicted costs.
+        kept: Which channel of the point each of its channels was, by unit.
         channels: Which channel of the supernet each of its channels was, by unit.
     """
 
     model: Supernet
     masks: Masks
     drawn: Allocation
+    kept: dict[str, torch.Tensor]
     channels: dict[str, torch.Tensor]
+
+
+def uncut_network(point: DrawPoint, space: SearchSpace, supernet: SupernetConfig, task: Task) -> Supernet:
+    """The network of a draw point, as it was when the point was kept.
+
+    Args:
+        point: The point.
+        space: The search space.
+        supernet: Name and sizes of the supernet.
+        task: Says what goes in and comes out.
+    """
+    units = space.units.values()
+    model = build_supernet(supernet.name, task.input_shape, task.num_outputs, supernet.sizes, task.head)
+    resize(model, units, point.widths)
+    take_weights(model, units, point.weights)
+    return model
 
 
 def cut(
@@ -49,7 +66,6 @@ def cut(
     supernet: SupernetConfig,
     task: Task,
     pattern: str,
-    calibration_batches: int,
 ) -> CutNetwork:
     """Cuts the most important channels out of a draw point.
 
@@ -58,15 +74,11 @@ def cut(
         drawn: What to keep.
         space: The search space.
         supernet: Name and sizes of the supernet.
-        task: Gives the batches for the batch-norm statistics.
+        task: Says what goes in and comes out.
         pattern: That of the masks, which a cut tears apart and which is mended.
-        calibration_batches: How many of them; for none, the statistics stay those of the point.
     """
-    units = space.units.values()
-    model = build_supernet(supernet.name, task.input_shape, task.num_outputs, supernet.sizes, task.head)
-    resize(model, units, point.widths)
-    take_weights(model, units, point.weights)
-    masks = dict(point.masks)
+    units, masks = space.units.values(), dict(point.masks)
+    model = uncut_network(point, space, supernet, task)
     kept = {
         name: torch.from_numpy(index) for name, index in best_channels(point.scores, drawn.widths).items()
     }
@@ -75,9 +87,7 @@ def cut(
     masks = build_granularity(pattern).repaired(model, masks)
     apply_masks(model, masks)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if calibration_batches:
-        recalibrate_on(model, task, calibration_batches)
-    return CutNetwork(model.eval(), masks, drawn, narrowed(point.origins, kept))
+    return CutNetwork(model.eval(), masks, drawn, kept, narrowed(point.origins, kept))
 
 
 class Shape(Protocol):

@@ -241,6 +241,32 @@ def test_the_same_in_python(
     torch.testing.assert_close(rebuilt(x), network(x))
 
 
+def test_a_ticket_that_is_not_trained_gives_what_its_network_gave(
+    own: nn.Module, arguments: list[str], examples: Callable[[str], TensorDataset], tmp_path: Path
+) -> None:
+    space, loss = hw.SearchSpace.from_module(own, torch.zeros(1, 1, 12, 12)), nn.functional.cross_entropy
+    parts = {"train": examples("train"), "validation": examples("validation")}
+    task = hw.Task(**parts, loss=loss, score=_accuracy, metric="accuracy", metric_unit="%")
+    way = {"pipeline": "post-training", "recipe": "none", "trials": 0, "baseline": False, **QUICK}
+    x, table = examples("validation").tensors[0], {"table": "table", "allow_other_fingerprint": True}
+    gaps = []
+    for fitted in (False, True):
+        folder = tmp_path / str(fitted)
+        found = hw.search(
+            space,
+            task,
+            budgets={"macs": "50%"},
+            output_dir=folder,
+            quiet=True,
+            reconstruct=fitted,
+            **way,
+            **table,
+        )
+        with torch.no_grad():
+            gaps.append(float((found.module()(x) - own(x)).square().mean()))
+    assert gaps[1] < 0.5 * gaps[0]
+
+
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [

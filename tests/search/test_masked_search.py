@@ -112,7 +112,7 @@ def test_a_pattern_holds_to_the_ticket(
     priced = price_space(prices.space, prices.costs, 4, point.widths, 0)
     drawn = draw_within(priced, point.scores, prices.limits, "latency")
     supernet = SupernetConfig(sizes=run.model.sizes)
-    network = cut(point, drawn, prices.space, supernet, tiny_task, pattern, 2)
+    network = cut(point, drawn, prices.space, supernet, tiny_task, pattern)
     assert set(network.masks) == set(build_granularity(pattern).layers(network.model)) != set()
     for name, mask in network.masks.items():
         weight = network.model.get_parameter(name).detach()
