@@ -160,11 +160,12 @@ class Comparison:
         """A ticket of hwtickets; empty where the budget is infeasible."""
         weights = self._folder / "trained.safetensors"
         files.write_tensors(weights, dict(self._trained().state_dict()), None)
-        clock, pipeline = StageClock(), OURS[method]
-        updates = {"pipeline": pipeline, "checkpoint": str(weights), "baseline": True, "teacher": None}
-        updates["max_draws"] = MOST_TRIES
+        clock, name = StageClock(), method.removeprefix("hwtickets, ")
+        own = {**OURS[method], "checkpoint": str(weights), "baseline": True, "teacher": None}
         begin_s = time.perf_counter()
-        found = self._then.search(f"{pipeline}-{_plain(budget)}", {"latency": budget}, clock, **updates)
+        found = self._then.search(
+            _plain(f"{name}-{budget}"), {"latency": budget}, clock, **own, max_draws=MOST_TRIES
+        )
         if not found:
             return {}
         search_seconds = time.perf_counter() - begin_s - clock.total(*_TRAINING, *_BESIDES)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from benchmarks.peer_fastnas import FastNAS, missing_fastnas
 from benchmarks.peer_pruners import Peer, SparseTraining, Subject, TorchPruning, missing_torch_pruning
 
-#: Pipelines of hwtickets by the name of the method.
-OURS = {"hwtickets, two-in-one": "two-in-one", "hwtickets, post-training": "post-training"}
+_UNTRAINED = {"pipeline": "post-training", "recipe": "none"}
+#: Keys of a search of hwtickets by the name of the method.
+OURS: Mapping[str, Mapping[str, Any]] = {
+    "hwtickets, two-in-one": {"pipeline": "two-in-one"},
+    "hwtickets, post-training": {"pipeline": "post-training"},
+    "hwtickets, not trained": _UNTRAINED,
+    "hwtickets, cut alone": {**_UNTRAINED, "reconstruct": False, "trials": 0},
+}
 #: What makes a pruner of others.
 PEERS: dict[str, Callable[[Subject], Peer]] = {
     "torch-pruning, magnitude": partial(TorchPruning, importance="magnitude"),

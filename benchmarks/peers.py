@@ -3,7 +3,8 @@
 Every network is trained once a seed. From there each method has the same number of training steps, the same
 learning rate, and the same teacher (the trained network) where the recipe has one:
 
-- hwtickets, two-in-one and post-training, which are given the latency budget;
+- hwtickets, two-in-one and post-training, which are given the latency budget; post-training also without
+  any of these steps, and then once more with nothing but the cut, neither networks tried nor weights fitted;
 - torch-pruning with its magnitude and first-order Taylor importances, ranked globally and by isomorphic
   groups, and with its sparse training, which takes as many of the steps as the search of two-in-one;
 - ModelOpt FastNAS, which has a limit of FLOPs and scores widths on the validation data.

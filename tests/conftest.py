@@ -19,6 +19,21 @@ from hwtickets.tasks import TaskSettings, build_task
 from hwtickets.tasks.task import Task
 
 SAMPLE = Path(__file__).parent / "data" / "fashion-mnist"
+#: Files that take the longest, or are one long test.
+LONGEST = (
+    "test_docs.py",
+    "test_resume.py",
+    "test_commands.py",
+    "test_boards.py",
+    "test_pipelines.py",
+    "test_remote.py",
+    "test_processes.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the longest files, so that no worker is left alone with one of them in the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -56,12 +56,12 @@ def tried_point(job: Job, pricing: Pricing, point: DrawPoint, folder: Path, suff
     """A point whose scores draw the network that loses the least, among those that were tried.
 
     The scores of single channels do not tell what the network loses when many of them go at once. So networks
-    are drawn within the budgets, the scores of every unit times a factor of its own, and cut as they would be
-    in the end; their loss on a few training batches, with the batches' own statistics in the batch norms, tells
-    which factors are better.
-    First it tells whether the roots of the scores are: squares, as `TaylorImportance` gives them, value the
-    best channels so much that a small network starves elsewhere. Within a unit the order of the channels
-    stays. A pipeline that draws by no value, or that makes no trials, gets the point as it is.
+    are drawn within the budgets, the scores of every unit times a factor of its own, and cut as the one that
+    is taken will be; their loss on a few training batches, with their own statistics in the batch norms,
+    tells which factors are better. First it tells whether the roots of the scores are: squares, as
+    `TaylorImportance` gives them, value the best channels so much that a small network starves elsewhere.
+    Within a unit the order of the channels stays. A pipeline that draws by no value, or that makes no trials,
+    gets the point as it is.
     Source: candidates judged by their loss with adapted batch norms: EagleEye (ECCV 2020), section 3.3, there
     of random widths.
 
