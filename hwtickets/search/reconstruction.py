@@ -208,12 +208,14 @@ def _fit(layer: Layer, x: Tensor, y: Tensor) -> None:
     groups, rows, inputs = x.shape
     y = y.reshape(rows, groups, -1).transpose(0, 1)
     mean_x, mean_y = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
-    x, y = x - mean_x, y - mean_y
-    squares, before = x.mT @ x, layer.weight.reshape(groups, -1, inputs).mT
-    pull = _RIDGE * inputs / rows * squares.diagonal(dim1=1, dim2=2).mean(1) + _LEAST_RIDGE
-    pull = pull[:, None, None]
-    system = squares + pull * torch.eye(inputs, dtype=x.dtype, device=x.device)
-    after, failed = torch.linalg.solve_ex(system, x.mT @ y + pull * before)
+    x, before = x - mean_x, layer.weight.reshape(groups, -1, inputs).mT
+    missing = y - mean_y - x @ before
+    pull = _RIDGE / rows * x.square().sum((1, 2), keepdim=True) + _LEAST_RIDGE
+    # Of the two forms of the solution the one with fewer unknowns.
+    few = inputs <= rows
+    squares, right = (x.mT @ x, x.mT @ missing) if few else (x @ x.mT, missing)
+    found, failed = torch.linalg.solve_ex(squares + pull * torch.eye(min(inputs, rows)).to(x), right)
+    after = before + (found if few else x.mT @ found)
     if bool(failed.any()) or not bool(after.isfinite().all()):
         return
     layer.weight.copy_(after.mT.reshape(layer.weight.shape))

@@ -123,6 +123,19 @@ def test_weights_are_found_again_by_what_they_gave(layer: nn.Module) -> None:
         torch.testing.assert_close(found.bias, known.bias, atol=0.02, rtol=0)
 
 
+def test_a_layer_of_more_inputs_than_rows_gives_what_it_gave_on_these_rows() -> None:
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Flatten(), nn.Linear(300, 8), nn.ReLU(), nn.Linear(8, 4))
+    model = HostedNetwork(body, (3, 10, 10)).eval()
+    space, cut, images = space_of(model, "module"), copy.deepcopy(model), _images((3, 10, 10), 1, 60)
+    with torch.no_grad():
+        cut.body[1].weight.add_(torch.randn_like(cut.body[1].weight))
+    before, whole = _gap(model, cut, images), {name: torch.arange(u.width) for name, u in space.units.items()}
+    network = CutNetwork(cut, {}, Allocation(space.dense(), {}, {}, 0.0), whole, {})
+    Reconstruction(model, space, space.dense(), images).apply(network)
+    assert _gap(model, cut, images) < 0.01 * before
+
+
 class LeftAlone(nn.Module):
     """Layers that are not to be fitted, each for a reason of its own, and one that is."""
 
