@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
 from hwtickets.config import SearchConfig
 from hwtickets.pipelines import PIPELINES
 from hwtickets.search.job import Job
+from hwtickets.search.layer_fit import Layer, can_be_fitted, fit_layer, outputs_at_rows
 from hwtickets.search.points import DrawPoint
 from hwtickets.search.tickets import CutNetwork, uncut_network
 from hwtickets.space.layout import layouts
@@ -25,15 +25,7 @@ from hwtickets.training.failures import SMALLER_BATCHES, one_line
 
 #: Training batches that layers are fitted on, and the images that they hold together at most.
 _BATCHES, _IMAGES = 8, 512
-#: Rows that a layer is fitted on, places of these images: for every one of its inputs, and at most.
-_ROWS_PER_INPUT, _MOST_ROWS = 64, 8192
-#: How much the weights of before count where there is one row an input, in mean squares of an input; with
-#: more rows less.
-_RIDGE = 0.2
-#: The same at least: where all inputs are zero, the weights stay.
-_LEAST_RIDGE = 1e-8
-
-Layer = nn.Conv2d | nn.Linear
+_DOING = "while layers are fitted"
 
 
 class Reconstruction:
@@ -48,7 +40,7 @@ class Reconstruction:
     equation 3, and 3.2; the pull towards the weights of before is ours.
 
     Args:
-        model: The uncut network.
+        model: The uncut network; is put into evaluation mode.
         space: Its search space.
         widths: Its channels by unit.
         images: Shape (images, channels, height, width) or (images, rows, features); where the network is.
@@ -72,24 +64,29 @@ class Reconstruction:
 
         Args:
             network: Cut out of the uncut one.
+
+        Raises:
+            HwticketsError: Memory ran out.
         """
-        model = network.model
-        before, _ = next(model.parameters()).device, model.to(self._images.device)
-        layers = dict(model.named_modules())
+        model, device = network.model, self._images.device
+        home = next(model.parameters()).device
+        layers = dict(model.to(device).named_modules())
         masked = {name.rpartition(".")[0] for name, mask in network.masks.items() if not bool(mask.all())}
         names = [name for name in self._outputs if name in layers and name not in masked]
         hooks = [layers[name].register_forward_pre_hook(self._fitting(name, network)) for name in names]
-        with _hooked(hooks), statistics_of_batches(model):
+        with one_line(_DOING, device, SMALLER_BATCHES), _hooked(hooks), statistics_of_batches(model):
             model(self._images)
-        model.to(before)
+        model.to(home)
 
     def _fitting(self, name: str, network: CutNetwork) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         outputs, layout = self._outputs[name], self._layouts.get(name)
 
         def fit(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            if not inputs:  # A call by keyword.
+                return
             assert isinstance(layer, Layer)
             left = outputs if layout is None else outputs[:, layout.kept(network.kept).to(outputs.device)]
-            _fit(layer, _inputs_at_rows(layer, inputs[0], len(left)), left)
+            fit_layer(layer, inputs[0], left)
 
         return fit
 
@@ -113,7 +110,7 @@ def reconstruction_of(job: Job, point: DrawPoint) -> Reconstruction | None:
     if not reconstructs(config):
         return None
     device = Accelerator(Compute.of(config)).device
-    with one_line("while layers are reconstructed", device, SMALLER_BATCHES):
+    with one_line(_DOING, device, SMALLER_BATCHES):
         count = max(1, min(_BATCHES, _IMAGES // config.batch_size))
         images = torch.cat([job.task.calibration_batch(index) for index in range(count)])[:_IMAGES]
         model = uncut_network(point, job.space, config.supernet, job.task).to(device)
@@ -129,10 +126,7 @@ def _outputs_of(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     def seeing(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def see(layer: nn.Module, _: tuple[Tensor, ...], outputs: Tensor) -> None:
             runs[name] += 1
-            outputs = outputs.movedim(1, -1) if isinstance(layer, nn.Conv2d) else outputs
-            outputs = outputs.flatten(0, -2)
-            wanted = min(_MOST_ROWS, _ROWS_PER_INPUT * layer.get_parameter("weight")[0].numel())
-            found[name] = outputs[_rows(len(outputs), wanted, outputs.device)]
+            found[name] = outputs_at_rows(layer, outputs)
 
         return see
 
@@ -140,7 +134,7 @@ def _outputs_of(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     hooks = [
         layer.register_forward_hook(seeing(name))
         for name, layer in model.named_modules()
-        if _can_be_fitted(layer) and holders[id(layer.weight)] == 1
+        if can_be_fitted(layer) and holders[id(layer.weight)] == 1
     ]
     with _hooked(hooks):
         model.eval()(images)
@@ -154,70 +148,3 @@ def _hooked(hooks: Sequence[RemovableHandle]) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _can_be_fitted(layer: nn.Module) -> bool:
-    # A subclass may compute something else, and a weight that is no parameter is made anew at every run.
-    if type(layer) not in (nn.Conv2d, nn.Linear) or not isinstance(layer.weight, nn.Parameter):
-        return False
-    plain = isinstance(layer, nn.Linear) or (
-        layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    )
-    return plain and layer.weight.requires_grad
-
-
-def _rows(places: int, wanted: int, device: torch.device) -> Tensor:
-    """Which places of all images a layer is fitted at: the same ones before and after the cut."""
-    if places <= wanted:
-        return torch.arange(places, device=device)
-    chosen = torch.randperm(places, generator=torch.Generator().manual_seed(places))[:wanted]
-    return chosen.to(device)
-
-
-def _inputs_at_rows(layer: Layer, x: Tensor, wanted: int) -> Tensor:
-    """What the outputs at the rows are made of; shape (groups, rows, inputs of a group)."""
-    if isinstance(layer, nn.Linear):
-        x = x.flatten(0, -2)
-        return x[_rows(len(x), wanted, x.device)][None]
-    kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
-    down, right = (int(pad) for pad in layer.padding)
-    x = F.pad(x, (right, right, down, down))
-    height, width = (
-        (x.shape[2 + axis] - dilation[axis] * (kernel[axis] - 1) - 1) // stride[axis] + 1 for axis in (0, 1)
-    )
-    rows = _rows(len(x) * height * width, wanted, x.device)
-    image, place = rows // (height * width), rows % (height * width)
-    lines = (place // width * stride[0])[:, None, None] + _taps(kernel[0], dilation[0], x)[:, None]
-    columns = (place % width * stride[1])[:, None, None] + _taps(kernel[1], dilation[1], x)
-    patches = x.movedim(1, -1)[image[:, None, None], lines, columns].movedim(-1, 1)
-    return patches.reshape(len(rows), layer.groups, -1).transpose(0, 1)
-
-
-def _taps(count: int, dilation: int, like: Tensor) -> Tensor:
-    return dilation * torch.arange(count, device=like.device)
-
-
-def _fit(layer: Layer, x: Tensor, y: Tensor) -> None:
-    """Gives a layer the weights and the bias that make the most of its inputs.
-
-    Args:
-        layer: The layer.
-        x: Inputs at some rows, shape (groups, rows, inputs of a group).
-        y: Outputs as they should be, shape (rows, outputs).
-    """
-    groups, rows, inputs = x.shape
-    y = y.reshape(rows, groups, -1).transpose(0, 1)
-    mean_x, mean_y = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
-    x, before = x - mean_x, layer.weight.reshape(groups, -1, inputs).mT
-    missing = y - mean_y - x @ before
-    pull = _RIDGE / rows * x.square().sum((1, 2), keepdim=True) + _LEAST_RIDGE
-    # Of the two forms of the solution the one with fewer unknowns.
-    few = inputs <= rows
-    squares, right = (x.mT @ x, x.mT @ missing) if few else (x @ x.mT, missing)
-    found, failed = torch.linalg.solve_ex(squares + pull * torch.eye(min(inputs, rows)).to(x), right)
-    after = before + (found if few else x.mT @ found)
-    if bool(failed.any()) or not bool(after.isfinite().all()):
-        return
-    layer.weight.copy_(after.mT.reshape(layer.weight.shape))
-    if layer.bias is not None:
-        layer.bias.copy_((mean_y - mean_x @ after).flatten())
