@@ -61,7 +61,7 @@ def test_a_cut_network_comes_nearer_to_the_uncut_one(network: Callable[[], nn.Mo
         cut = _cut(model, space, some_channels(space, seed))
         before = _gap(model, cut.model, unseen)
         reconstruction.apply(cut)
-        assert _gap(model, cut.model, unseen) < before
+        assert _gap(model, cut.model, unseen) < 0.5 * before
 
 
 class Twins(nn.Module):
