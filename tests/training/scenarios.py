@@ -36,6 +36,7 @@ from hwtickets.sparsity.choices import price_space
 from hwtickets.supernets import Supernet, build_supernet
 from hwtickets.tasks import TaskSettings, build_task, custom
 from hwtickets.tasks.task import Task
+from hwtickets.training.batchnorm import recalibrate_on
 from hwtickets.training.compute import Compute
 from hwtickets.training.loop import Hook, TrainingLoop
 from hwtickets.training.optimizer import build_optimizer
@@ -133,7 +134,8 @@ def two_in_one(
     priced = price_space(space, costs, 8, point.widths, 0)
     drawn = draw_within(priced, point.scores, {"latency": 0.6 * dense}, "latency")
     built = SupernetConfig(name=name, sizes=sizes)
-    network = cut(point, drawn, space, built, lessons, config.mask_pattern, config.calibration_batches)
+    network = cut(point, drawn, space, built, lessons, config.mask_pattern)
+    recalibrate_on(network.model, lessons, config.calibration_batches)
     as_ticket(network.model, drawn, space, lessons, "", {}).save(folder / "ticket")
     widths = present_widths(search.model, space.units.values())
     return {"losses": losses, "widths": widths, "folder": str(folder)}
