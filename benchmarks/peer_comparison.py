@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.bisection import MOST_TRIES, best_try, bisect
+from benchmarks.bisection import MOST_TRIES, Try, best_try, bisect
 from benchmarks.common import Points
-from benchmarks.peer_methods import OURS, PEERS
+from benchmarks.peer_methods import DATA_ALONE, OURS, PEERS, peer_of
 from benchmarks.peer_networks import NETWORKS
 from benchmarks.peer_pruners import Subject
 from benchmarks.peer_training import train
@@ -134,8 +134,9 @@ class Comparison:
         """What a method does once for a trained network; for ours, the latency table of the network."""
         if method in OURS:
             return self._entry(method, None, {"seconds": table_seconds})
-        prepare = partial(self._seconds_of, lambda: PEERS[method](self._subject()).prepare())
-        return self._entry(method, None, self._point(f"{method}, once", None, prepare))
+        peer = peer_of(method)
+        prepare = partial(self._seconds_of, lambda: PEERS[peer](self._subject()).prepare())
+        return self._entry(method, None, self._point(f"{peer}, once", None, prepare))
 
     def _seconds_of(self, work: Callable[[], object]) -> dict[str, float]:
         begin_s = time.perf_counter()
@@ -179,33 +180,38 @@ class Comparison:
 
     def _prune(self, method: str, budget: str) -> dict[str, Any]:
         """A network of a peer, trained for the steps that are left; empty where it makes none."""
-        begin_s, share = time.perf_counter(), parse_budget("latency", budget).limit(1.0)
-        subject = self._subject()
-        peer, bodies = PEERS[method](subject), dict[float, nn.Module]()
-        folder = self._folder / _plain(f"{method}-{budget}")
-
-        def share_at(kept: float) -> float:
-            bodies[kept] = peer.pruned(kept)
-            models = {"dense": self._dense_model, "try": self._export(bodies[kept], folder / "try.onnx")}
-            return in_turns(models, self._image(), self._config.device, DRAW_RUNS)["try"]["median"]
-
-        tries = bisect(share_at, share, self._config.tolerance)
-        chosen = best_try(tries, share)
+        name = peer_of(method)
+        searched = self._point(f"{name}, tries", budget, partial(self._tries, name, budget))
+        tries = [Try(**one) for one in searched["knob"]]
+        chosen = best_try(tries, parse_budget("latency", budget).limit(1.0))
         if chosen is None:
             return {}
-        search_seconds = time.perf_counter() - begin_s
-        body, spent = bodies[chosen.kept], peer.spent_steps
-        teacher = self._first.dense_ticket if self._config.recipe == "distill" else None
+        begin_s, subject = time.perf_counter(), self._subject()
+        peer = PEERS[name](subject)
+        body, spent = peer.pruned(chosen.kept), peer.spent_steps
+        taught = self._config.recipe == "distill" and not method.endswith(DATA_ALONE)
+        teacher = self._first.dense_ticket if taught else None
         train(body, self._task, self._config, spent, subject.plan.total - spent, teacher)
         return {
             "test": self._task.score(body, "test"),
             "validation": self._task.score(body, "validation"),
-            "model": str(self._export(body, folder / "model.onnx")),
-            "seconds": time.perf_counter() - begin_s,
-            "search_seconds": search_seconds,
+            "model": str(self._export(body, self._folder / _plain(f"{method}-{budget}") / "model.onnx")),
+            "seconds": searched["seconds"] + time.perf_counter() - begin_s,
+            "search_seconds": searched["seconds"],
             "tries": len(tries),
-            "knob": [vars(one) for one in tries],
         }
+
+    def _tries(self, name: str, budget: str) -> dict[str, Any]:
+        """What a peer's networks measured on the way to a budget; both ways of training share them."""
+        begin_s, peer = time.perf_counter(), PEERS[name](self._subject())
+        path = self._folder / _plain(f"{name}-{budget}") / "try.onnx"
+
+        def share_at(kept: float) -> float:
+            models = {"dense": self._dense_model, "try": self._export(peer.pruned(kept), path)}
+            return in_turns(models, self._image(), self._config.device, DRAW_RUNS)["try"]["median"]
+
+        tries = bisect(share_at, parse_budget("latency", budget).limit(1.0), self._config.tolerance)
+        return {"knob": [vars(one) for one in tries], "seconds": time.perf_counter() - begin_s}
 
     def _export(self, body: nn.Module, path: Path) -> Path:
         shape = self._task.input_shape

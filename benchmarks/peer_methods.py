@@ -24,11 +24,18 @@ PEERS: dict[str, Callable[[Subject], Peer]] = {
     "torch-pruning, sparse training": SparseTraining,
     "ModelOpt FastNAS": FastNAS,
 }
-METHODS = (*OURS, *PEERS)
+#: Follows the name of a peer whose networks are finetuned on the data alone, as its documentation does it.
+DATA_ALONE = ", data alone"
+METHODS = (*OURS, *PEERS, *(f"{peer}{DATA_ALONE}" for peer in PEERS))
+
+
+def peer_of(method: str) -> str:
+    """The peer whose networks a method trains."""
+    return method.removesuffix(DATA_ALONE)
 
 
 def missing(method: str) -> str:
     """Why a method cannot be compared here; empty if it can."""
     if method in OURS:
         return ""
-    return missing_fastnas() if PEERS[method] is FastNAS else missing_torch_pruning()
+    return missing_fastnas() if PEERS[peer_of(method)] is FastNAS else missing_torch_pruning()

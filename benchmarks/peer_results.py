@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from benchmarks.common import Table, mean_and_spread, percent
+from benchmarks.peer_methods import DATA_ALONE
 
 #: How far above the budget a network may be measured in the end and still count as one that keeps it.
 SLACK = 0.03
+#: How the networks of peers were trained.
+TAUGHT, ALONE = "as ours", "on the data alone"
 
 
 def hypervolume(points: Sequence[tuple[float, float]], worst: tuple[float, float]) -> float:
@@ -88,16 +92,18 @@ def hypervolumes(networks: Sequence[Mapping[str, Any]], chance: float) -> list[d
 def against_best_peer(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Each of our methods against the peer of the highest mean score among those that keep the budget.
 
-    Where no peer keeps a budget, or we do not, `best_peer` or `kept` say so. Differences are over the seeds
-    that both have.
+    One entry for each way in which peers were trained. Where none of these keeps a budget, or we do not,
+    `best_peer` or `kept` say so. Differences are over the seeds that both have.
     """
     compared = []
-    for entry in (entry for entry in entries if entry["ours"]):
-        place = (entry["network"], entry["budget"])
+    others = [entry for entry in entries if not entry["ours"] and entry["budget"] is not None]
+    ways = list(dict.fromkeys(map(_training_of, others))) or [TAUGHT]
+    for entry, way in product((entry for entry in entries if entry["ours"]), ways):
+        place = (entry["network"], entry["budget"], way)
         peers = [
             peer
-            for peer in entries
-            if (peer["network"], peer["budget"]) == place and not peer["ours"] and peer["kept"]
+            for peer in others
+            if (peer["network"], peer["budget"], _training_of(peer)) == place and peer["kept"]
         ]
         best = max(peers, key=lambda peer: statistics.fmean(peer["test"]), default=None)
         both = [] if best is None else _paired(entry, best)
@@ -107,11 +113,16 @@ def against_best_peer(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, An
                 "budget": place[1],
                 "method": entry["method"],
                 "kept": entry["kept"],
+                "peers_trained": way,
                 "best_peer": None if best is None else best["method"],
                 "difference": both,
             }
         )
     return compared
+
+
+def _training_of(entry: Mapping[str, Any]) -> str:
+    return ALONE if entry["method"].endswith(DATA_ALONE) else TAUGHT
 
 
 def at_equal_latency(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -171,9 +182,9 @@ def tables_of(result: Mapping[str, Any], where: str) -> list[Table]:
     )  # fmt: skip
     best = Table(
         "Against the most accurate peer that keeps the budget",
-        ("network", "budget", "method", "best peer", "points more"),
+        ("network", "budget", "method", "peers trained", "best peer", "points more"),
         [
-            [one["network"], percent(one["budget"], 0), one["method"] + _mark(one),
+            [one["network"], percent(one["budget"], 0), one["method"] + _mark(one), one["peers_trained"],
              one["best_peer"] or "none keeps it",
              mean_and_spread(one["difference"]) if one["difference"] else ""]
             for one in result["against_best_peer"]

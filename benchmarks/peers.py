@@ -1,13 +1,16 @@
 """hwtickets beside other pruners: accuracy at equal measured latency.
 
-Every network is trained once a seed. From there each method has the same number of training steps, the same
-learning rate, and the same teacher (the trained network) where the recipe has one:
+Every network is trained once a seed. From there each method has the same number of training steps and the
+same learning rate:
 
 - hwtickets, two-in-one and post-training, which are given the latency budget; post-training also without
   any of these steps, and then once more with nothing but the cut, neither networks tried nor weights fitted;
 - torch-pruning with its magnitude and first-order Taylor importances, ranked globally and by isomorphic
   groups, and with its sparse training, which takes as many of the steps as the search of two-in-one;
 - ModelOpt FastNAS, which has a limit of FLOPs and scores widths on the validation data.
+
+The networks of peers are trained twice: as our tickets are, with the recipe's teacher (the trained network);
+and on the data alone, which is what their documentation says.
 
 Peers know no latency budget. Theirs is kept as their users must: the knob of the pruner is bisected, each
 try exported and timed beside the dense network, until one is at most 3 % below the budget; that may take as

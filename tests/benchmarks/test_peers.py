@@ -211,6 +211,17 @@ def test_only_peers_that_keep_the_budget_are_compared_with() -> None:
     assert any("short" in line and "1 of 2" in line for line in texts[3].splitlines())
 
 
+def test_the_best_peer_is_found_for_each_way_of_training() -> None:
+    taught = [entry("good", 0, 87.5, 0.5), entry("other", 0, 86.0, 0.5)]
+    alone = [entry("good, data alone", 0, 84.0, 0.5), entry("other, data alone", 0, 85.0, 0.5)]
+    networks = [entry("dense", 0, 90.0, 1.0, None), entry("mine", 0, 88.0, 0.49), *taught, *alone]
+    found = [
+        (one["peers_trained"], one["best_peer"], one["difference"])
+        for one in against_best_peer(by_budget(networks))
+    ]
+    assert found == [("as ours", "good", [0.5]), ("on the data alone", "other, data alone", [3.0])]
+
+
 def test_peers_are_interpolated_at_our_latency() -> None:
     networks = [
         entry("dense", 0, 90.0, 1.0, None),
