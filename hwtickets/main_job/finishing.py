@@ -106,7 +106,7 @@ class Finishing:
                 "id": identity,
                 "kept": shown["budget_ms"] <= limit_ms and not loses_too_much(lost),
                 "validation": record.score_after,
-                "before_finetune": record.score_before,
+                "before_finetune": record.score_before if record.steps else None,
                 "steps": record.steps,
                 "macs": drawn.costs["macs"],
                 "params": sum(parameter.numel() for parameter in network.model.parameters()),

@@ -22,9 +22,7 @@ def can_be_fitted(layer: nn.Module) -> bool:
     # A subclass may compute something else, and a weight that is no parameter is made anew at every run.
     if type(layer) not in (nn.Conv2d, nn.Linear) or not isinstance(layer.weight, nn.Parameter):
         return False
-    plain = isinstance(layer, nn.Linear) or (
-        layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    )
+    plain = isinstance(layer, nn.Linear) or layer.padding_mode == "zeros"
     return plain and layer.weight.requires_grad
 
 
@@ -77,8 +75,7 @@ def _inputs_at_rows(layer: Layer, x: Tensor, wanted: int) -> Tensor:
         x = x.flatten(0, -2)
         return x[_rows(len(x), wanted, x.device)][None]
     kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
-    down, right = (int(pad) for pad in layer.padding)
-    x = F.pad(x, (right, right, down, down))
+    x = F.pad(x, (*_padding(layer, 1), *_padding(layer, 0)))
     height, width = (
         (x.shape[2 + axis] - dilation[axis] * (kernel[axis] - 1) - 1) // stride[axis] + 1 for axis in (0, 1)
     )
@@ -88,6 +85,17 @@ def _inputs_at_rows(layer: Layer, x: Tensor, wanted: int) -> Tensor:
     columns = (place % width * stride[1])[:, None, None] + _taps(kernel[1], dilation[1], x)
     patches = x.movedim(1, -1)[image[:, None, None], lines, columns].movedim(-1, 1)
     return patches.reshape(len(rows), layer.groups, -1).transpose(0, 1)
+
+
+def _padding(layer: nn.Conv2d, axis: int) -> tuple[int, int]:
+    """Zeros before and after what comes in, along an axis of the image."""
+    if layer.padding == "valid":
+        return 0, 0
+    if layer.padding == "same":
+        total = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
+        return total // 2, total - total // 2
+    pad = int(layer.padding[axis])
+    return pad, pad
 
 
 def _taps(count: int, dilation: int, like: Tensor) -> Tensor:

@@ -264,6 +264,8 @@ def test_a_ticket_that_is_not_trained_gives_what_its_network_gave(
         )
         with torch.no_grad():
             gaps.append(float((found.module()(x) - own(x)).square().mean()))
+        # Its page must not speak of a score before a training that there was not.
+        assert found.report["tickets"][0]["accuracy"]["before_finetune"] is None
     assert gaps[1] < 0.5 * gaps[0]
 
 

@@ -97,6 +97,8 @@ def test_channels_that_others_can_stand_for_are_made_up_for() -> None:
         nn.Conv2d(4, 6, (3, 5), stride=(1, 2), padding=(0, 2), dilation=(2, 1), bias=False),
         nn.Conv2d(4, 8, 3, padding=2, groups=2),
         nn.Conv2d(4, 4, 5, padding=2, groups=4, bias=False),
+        nn.Conv2d(4, 6, (4, 3), padding="same", dilation=(1, 2)),
+        nn.Conv2d(4, 6, 3, stride=2, padding="valid"),
         nn.Linear(8, 6),
     ],
     ids=str,
@@ -144,7 +146,6 @@ class LeftAlone(nn.Module):
         self.first = nn.Conv2d(3, 6, 3, padding=1)
         self.twice = nn.Conv2d(6, 6, 3, padding=1)
         self.around = nn.Conv2d(6, 6, 3, padding=1, padding_mode="circular")
-        self.same = nn.Conv2d(6, 6, 3, padding="same")
         self.frozen = nn.Conv2d(6, 6, 1).requires_grad_(False)
         self.masked = nn.Conv2d(6, 6, 1)
         self.one, self.other = nn.Linear(6, 6), nn.Linear(6, 6)
@@ -153,7 +154,7 @@ class LeftAlone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.twice(torch.relu(self.twice(torch.relu(self.first(x))))))
-        x = torch.relu(self.masked(self.frozen(self.same(self.around(x))))).mean((2, 3))
+        x = torch.relu(self.masked(self.frozen(self.around(x)))).mean((2, 3))
         x = self.other(torch.relu(self.one(x)))
         return self.head(x + self.silent(0 * x))
 
