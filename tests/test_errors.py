@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+import hwtickets
 from hwtickets import errors
 
 
@@ -31,3 +32,4 @@ def test_the_nearest_name_does_not_depend_on_capitals() -> None:
 def test_every_kind_of_failure_has_its_exit_code(kind: type[errors.HwticketsError], code: int) -> None:
     assert kind("x").exit_code == code
     assert isinstance(kind("x"), errors.HwticketsError)
+    assert getattr(hwtickets, kind.__name__) is kind

@@ -226,3 +226,12 @@ def test_a_task_that_is_none_is_one_line(
     with pytest.raises(HwticketsError, match=said) as raised:
         hw.search(space, bars(**wrong), BOARD, {"latency": "80%"}, tmp_path / "run", quiet=True, **settings)
     assert "\n" not in str(raised.value)
+
+
+def test_the_layer_that_spoils_the_outputs_is_named(board: Path, tmp_path: Path) -> None:
+    model = Bars().eval()
+    with torch.no_grad():
+        model.mid.weight[0] = torch.nan
+    space = hw.SearchSpace.from_module(model, torch.zeros(1, 1, 12, 12))
+    with pytest.raises(UsageError, match=r"two examples is nan \(outputs are not finite from mid on, whose"):
+        hw.search(space, bars(), BOARD, {"latency": "80%"}, tmp_path / "run", table=str(board), quiet=True)

@@ -8,13 +8,13 @@ from typing import Any
 
 from hwtickets.config import SupernetConfig
 from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.modules.fitting import check_fit
 from hwtickets.search.tickets import as_ticket
 from hwtickets.space.slicing import resize
 from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.sparsity.ticket import Ticket
 from hwtickets.supernets import MODULE, SUPERNETS, Supernet, build_supernet
 from hwtickets.supernets.base import within
-from hwtickets.tasks.fitting import check_fit
 from hwtickets.tasks.task import Task
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from hwtickets import files
 from hwtickets.config import SearchConfig
 from hwtickets.errors import HwticketsError
+from hwtickets.modules.not_finite import where_not_finite
 from hwtickets.pipelines import PIPELINES
 from hwtickets.progress import Stage
 from hwtickets.recipes.drawers import drawer_of
@@ -104,18 +105,13 @@ class _Trials:
         """What scores are raised to and multiplied by, how many networks were tried, and what they lost.
 
         Raises:
-            HwticketsError: The loss of the network that is drawn by the scores as they are is no number.
+            HwticketsError: The loss of the network that is drawn by the scores as they are is not finite.
         """
         units, seed = list(self._point.scores), self._job.config.seed
         even = dict.fromkeys(units, 1.0)
         exponent = min(_EXPONENTS, key=partial(self._loss_at, even))
         factors = evolve(partial(self._loss_at, exponent=exponent), units, trials, seed)
         first, *others = self._losses.values()
-        if not math.isfinite(first):
-            raise HwticketsError(
-                f"while networks are tried: the loss on training batches is {first}; look for NaN in the"
-                " data, the weights and the loss"
-            )
         lowest = min([first, *filter(math.isfinite, others)])
         found = {"exponent": exponent, "factors": factors}
         return {**found, "networks": 1 + len(others), "first": first, "lowest": lowest}
@@ -149,7 +145,15 @@ class _Trials:
                 job.task.loss(model(x.to(self._device)), target.to(self._device))
                 for x, target in self._batches
             ]
-        return float(torch.stack(losses).mean())
+            loss = float(torch.stack(losses).mean())
+            if not self._losses and not math.isfinite(loss):
+                raise _not_finite(loss, where_not_finite(model, self._batches[0][0].to(self._device)))
+        return loss
+
+
+def _not_finite(loss: float, where: str) -> HwticketsError:
+    advice = f"the network's outputs are not finite {where}" if where else "look at the loss and the targets"
+    return HwticketsError(f"while networks are tried: the loss on training batches is {loss}; {advice}")
 
 
 def _scaled(point: DrawPoint, factors: Mapping[str, float], exponent: float) -> DrawPoint:

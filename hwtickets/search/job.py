@@ -13,6 +13,7 @@ from hwtickets.config import SearchConfig, SupernetConfig
 from hwtickets.costs import require_energy
 from hwtickets.devices import DeviceProfile, get_device, name_note
 from hwtickets.errors import unknown
+from hwtickets.modules.fitting import check_fit
 from hwtickets.progress import Progress
 from hwtickets.search.masking import with_pattern
 from hwtickets.search.two_in_one import StepPlan
@@ -21,7 +22,6 @@ from hwtickets.supernets import MODULE, Supernet, build_supernet
 from hwtickets.tables import LatencyTable, table_for
 from hwtickets.tables.precisions import precision_of_supernet
 from hwtickets.tasks import build_task
-from hwtickets.tasks.fitting import check_fit
 from hwtickets.tasks.task import Task
 
 #: Instead of a precision: every part in one that is drawn for it.

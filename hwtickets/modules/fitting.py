@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.modules.not_finite import where_not_finite
 from hwtickets.tasks.evaluation import evaluating
 from hwtickets.tasks.task import Task
 
@@ -48,10 +49,16 @@ def check_fit(task: Task, model: nn.Module, name: str) -> None:
             f" {tuple(targets.shape)} and type {str(targets.dtype).removeprefix('torch.')}"
         ) from error
     if not loss.isfinite():
-        wrong = next(
-            (what for what, part in (("inputs", x), ("outputs", outputs)) if not part.isfinite().all()), ""
-        )
         raise UsageError(
-            f"task {task.name}: its loss on two examples is {loss.item()}"
-            f" ({f'their {wrong} are not all finite' if wrong else 'inputs and outputs are finite'}); {given}"
+            f"task {task.name}: its loss on two examples is {loss.item()} ({_reason(model, x, outputs)});"
+            f" {given}"
         )
+
+
+def _reason(model: nn.Module, x: Tensor, outputs: Tensor) -> str:
+    if not x.isfinite().all():
+        return "their inputs are not all finite"
+    if outputs.isfinite().all():
+        return "inputs and outputs are finite"
+    with evaluating(model):
+        return f"outputs are not finite {where_not_finite(model, x)}"
