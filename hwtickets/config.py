@@ -138,8 +138,8 @@ class SearchConfig(_Config):
         ema_decay: Of the averaged weights, a step.
         importance: What a channel's value is measured by.
         trials: How often units are valued anew and a network is drawn, cut and tried on training batches,
-            before the one that loses the least is taken. None for what suits the pipeline: 100 where a
-            trained network is scored once, none where a supernet is trained.
+            before the one is taken whose outputs are nearest to those of the uncut network. None for what
+            suits the pipeline: 100 where a trained network is scored once, none where a supernet is trained.
         reconstruct: Whether the weights of a drawn network are fitted to give what the layers of the uncut
             one give. None for what suits the pipeline: yes where a trained network is scored once.
         compare: Other prices that are searched with, for comparison.

@@ -1,4 +1,4 @@
-"""Draws that are tried out: units are valued anew until the network that is drawn loses the least."""
+"""Draws that are tried out: units are valued anew until a network is drawn that does as the uncut one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hwtickets.search.points import DrawPoint
 from hwtickets.search.reconstruction import reconstruction_of
 from hwtickets.search.scoring import batches_of
 from hwtickets.search.shrinking import Pricing
-from hwtickets.search.tickets import cut
+from hwtickets.search.tickets import cut, uncut_network
 from hwtickets.sparsity.allocation import Allocation
 from hwtickets.training.accelerator import Accelerator
 from hwtickets.training.batchnorm import statistics_of_batches
@@ -37,12 +37,14 @@ from hwtickets.training.failures import one_line
 _TRIALS = 100
 #: What the trials are called where their progress is shown.
 TRIALS_STAGE = "try"
+_DOING = "while networks are tried"
 #: Where their result is kept.
 _FILE = "trials.json"
 #: What scores are raised to at first.
 _EXPONENTS = (1.0, 0.5)
-#: Training batches that a network is tried on, and the images that they hold together at most.
-_BATCHES, _IMAGES = 8, 512
+#: Training batches that a network is tried on, the images that they hold together at most, and the bytes from
+#: which on no more of the uncut network's outputs are kept.
+_BATCHES, _IMAGES, _BYTES = 8, 512, 2**29
 
 
 def trials_of(config: SearchConfig) -> int:
@@ -54,17 +56,18 @@ def trials_of(config: SearchConfig) -> int:
 
 
 def tried_point(job: Job, pricing: Pricing, point: DrawPoint, folder: Path, suffix: str) -> DrawPoint:
-    """A point whose scores draw the network that loses the least, among those that were tried.
+    """A point whose scores draw the network that is nearest to the uncut one, among those that were tried.
 
     The scores of single channels do not tell what the network loses when many of them go at once. So networks
     are drawn within the budgets, the scores of every unit times a factor of its own, and cut as the one that
-    is taken will be; their loss on a few training batches, with their own statistics in the batch norms,
-    tells which factors are better. First it tells whether the roots of the scores are: squares, as
-    `TaylorImportance` gives them, value the best channels so much that a small network starves elsewhere.
-    Within a unit the order of the channels stays. A pipeline that draws by no value, or that makes no trials,
-    gets the point as it is.
-    Source: candidates judged by their loss with adapted batch norms: EagleEye (ECCV 2020), section 3.3, there
-    of random widths.
+    is taken will be; how far their outputs are from those of the uncut network on a few training batches,
+    with their own statistics in the batch norms, tells which factors are better. On so few images the task's
+    own loss would tell more of their labels than of the networks. First it tells whether the roots of the
+    scores are better: squares, as `TaylorImportance` gives them, value the best channels so much that a small
+    network starves elsewhere. Within a unit the order of the channels stays. A pipeline that draws by no
+    value, or that makes no trials, gets the point as it is.
+    Source: candidates judged with adapted batch norms: EagleEye (ECCV 2020), section 3.3, there of random
+    widths; by how well they imitate a teacher: DNA (Li et al., CVPR 2020), there block by block.
 
     Args:
         job: The job.
@@ -97,15 +100,14 @@ class _Trials:
         self._device = Accelerator(Compute.of(job.config)).device
         self._losses: dict[tuple[tuple[str, int], ...], float] = {}
         self._limits, self._reconstruction = self._paid(), reconstruction_of(job, point)
-        parts, size = job.config.accumulate, job.config.batch_size
-        count = max(1, min(_BATCHES, _IMAGES // size))
-        self._batches = list(islice(batches_of(job.task, range(count), parts)(), count * parts))
+        with one_line(_DOING, self._device):
+            self._examples = self._answered()
 
     def run(self, trials: int) -> dict[str, Any]:
-        """What scores are raised to and multiplied by, how many networks were tried, and what they lost.
+        """What scores are raised to and multiplied by, how many networks were tried, how far off they were.
 
         Raises:
-            HwticketsError: The loss of the network that is drawn by the scores as they are is not finite.
+            HwticketsError: What the network gives that is drawn by the scores as they are is not finite.
         """
         units, seed = list(self._point.scores), self._job.config.seed
         even = dict.fromkeys(units, 1.0)
@@ -124,13 +126,27 @@ class _Trials:
         drawn = drawer_of(self._job, pricing, self._point)(1.0, pricing.limits)
         return {pricing.price: drawn.costs[pricing.price]}
 
+    @torch.no_grad()
+    def _answered(self) -> list[tuple[Tensor, Tensor]]:
+        """Batches of training images, and what the uncut network gives for them."""
+        job, config = self._job, self._job.config
+        uncut = uncut_network(self._point, job.space, config.supernet, job.task).to(self._device).eval()
+        count = max(1, min(_BATCHES, _IMAGES // config.batch_size))
+        batches = batches_of(job.task, range(count), config.accumulate)()
+        answered: list[tuple[Tensor, Tensor]] = []
+        for x, _ in islice(batches, count * config.accumulate):
+            answered.append((x, uncut(x.to(self._device))))
+            if sum(outputs.nbytes for _, outputs in answered) >= _BYTES:
+                break
+        return answered
+
     def _loss_at(self, factors: Mapping[str, float], exponent: float) -> float:
         point = _scaled(self._point, factors, exponent)
         drawn = drawer_of(self._job, self._pricing, point)(1.0, self._limits)
         network = tuple(sorted(drawn.widths.items()))
         if network not in self._losses:
             self._losses[network] = self._loss_of(point, drawn)
-        self._stage.advance(note=f"loss {min(self._losses.values()):.3f}")
+        self._stage.advance(note=f"off by {min(self._losses.values()):.3f}")
         return self._losses[network]
 
     @torch.no_grad()
@@ -140,20 +156,19 @@ class _Trials:
         model = network.model.to(self._device)
         if self._reconstruction:
             self._reconstruction.apply(network)
-        with one_line("while networks are tried", self._device), statistics_of_batches(model):
+        with one_line(_DOING, self._device), statistics_of_batches(model):
             losses: list[Tensor] = [
-                job.task.loss(model(x.to(self._device)), target.to(self._device))
-                for x, target in self._batches
+                job.task.imitation_loss(model(x.to(self._device)), outputs, config.distill_temperature)
+                for x, outputs in self._examples
             ]
             loss = float(torch.stack(losses).mean())
             if not self._losses and not math.isfinite(loss):
-                raise _not_finite(loss, where_not_finite(model, self._batches[0][0].to(self._device)))
+                where = where_not_finite(model, self._examples[0][0].to(self._device))
+                raise HwticketsError(
+                    f"{_DOING}: outputs are not finite {where or 'on some batches'}; look at the weights and"
+                    " the data"
+                )
         return loss
-
-
-def _not_finite(loss: float, where: str) -> HwticketsError:
-    advice = f"the network's outputs are not finite {where}" if where else "look at the loss and the targets"
-    return HwticketsError(f"while networks are tried: the loss on training batches is {loss}; {advice}")
 
 
 def _scaled(point: DrawPoint, factors: Mapping[str, float], exponent: float) -> DrawPoint:
