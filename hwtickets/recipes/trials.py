@@ -89,7 +89,7 @@ def tried_point(job: Job, pricing: Pricing, point: DrawPoint, folder: Path, suff
         with files.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         files.write_json(path, known)
-    return _scaled(point, known["factors"], known["exponent"])
+    return scaled(point, known["factors"], known["exponent"])
 
 
 class _Trials:
@@ -141,7 +141,7 @@ class _Trials:
         return answered
 
     def _loss_at(self, factors: Mapping[str, float], exponent: float) -> float:
-        point = _scaled(self._point, factors, exponent)
+        point = scaled(self._point, factors, exponent)
         drawn = drawer_of(self._job, self._pricing, point)(1.0, self._limits)
         network = tuple(sorted(drawn.widths.items()))
         if network not in self._losses:
@@ -171,6 +171,7 @@ class _Trials:
         return loss
 
 
-def _scaled(point: DrawPoint, factors: Mapping[str, float], exponent: float) -> DrawPoint:
+def scaled(point: DrawPoint, factors: Mapping[str, float], exponent: float) -> DrawPoint:
+    """A point whose scores are raised to an exponent, those of every unit times its factor."""
     scores = {name: factors[name] * score**exponent for name, score in point.scores.items()}
     return replace(point, scores=scores)

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import common, prices
+from benchmarks import common, prices, trial_ranking
 from hwtickets.config import SearchConfig
+from hwtickets.config_files import load_config
+from hwtickets.errors import UsageError
+from hwtickets.runs import RunFolder
 
 CONFIG = """
 supernet: {name: mobile, sizes: {stages: [[16, 1, 1], [32, 1, 2]], expand_ratio: 2, kernel_sizes: [3, 5]}}
@@ -48,7 +51,7 @@ def command(folder: Path) -> Command:
 
     def run(name: str, *arguments: str, code: int = 0) -> str:
         line = [f"{name}.py", *arguments]
-        if name != "closed_loop":
+        if name not in ("closed_loop", "trial_ranking"):
             line += ["--config", str(folder / "tiny.yaml")]
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
@@ -162,3 +165,23 @@ def test_search_cost_takes_turns_with_plain_training(command: Command) -> None:
 def test_a_wrong_budget_is_one_line(command: Command) -> None:
     text = command("accuracy", "--budgets", "8ms", code=2)
     assert text == "error: budget '8ms' is no share of the dense latency; write it as 40%\n"
+
+
+def test_what_trials_go_by_is_compared_with_the_loss(command: Command, folder: Path) -> None:
+    config = load_config(folder / "tiny.yaml", {"reconstruct": True, "alignment": 4})
+    RunFolder.create(folder / "tried", config.model_dump(mode="json"))
+    result = json.loads(command("trial_ranking", "--run", str(folder / "tried"), "--count", "4", "--json"))
+    assert 3 <= len(result["networks"]) <= 4
+    assert all(one["expected"] > 0 and one[trial_ranking.FIGURES[1]] > 0 for one in result["networks"])
+    for parts in result["rank_correlation"].values():
+        assert all(-1 <= value <= 1 for value in parts.values())
+
+
+def test_a_figure_that_ranks_as_the_loss_does_has_a_correlation_of_one() -> None:
+    loss, distance = trial_ranking.FIGURES
+    found = [{loss: value % 3, distance: value**2, "expected": value} for value in (5.0, 1.0, 4.0, 2.0, 3.0)]
+    ranked = trial_ranking.correlations(found)
+    assert ranked[distance] == {"all": pytest.approx(1), "better half": pytest.approx(1)}
+    assert ranked[loss]["better half"] == pytest.approx(-0.5)
+    with pytest.raises(UsageError, match="leave 2 different networks"):
+        trial_ranking.correlations(found[:2])
