@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from hwtickets.errors import HwticketsError
+from hwtickets.modules.not_finite import where_not_finite
 from hwtickets.supernets.base import Supernet
+from hwtickets.tasks.parts import load_part
 from hwtickets.training.accelerator import Accelerator
 from hwtickets.training.batchnorm import training_mode
 from hwtickets.training.compute import Compute
@@ -133,16 +135,22 @@ class TrainingLoop:
         self.optimizer.zero_grad(set_to_none=True)
         self.loss = gradients.compute(self.step)
         if not math.isfinite(self.loss):
-            raise HwticketsError(
-                f"training: the loss is {self.loss} at step {self.step};"
-                f" lower learning_rate (now {self.rate:.3g})"
-            )
+            raise self._diverged()
         # Where fp16 overflowed there is nothing to learn from: neither weights nor scores change.
         if self.accelerator.unscale(self.optimizer):
             self._call(lambda hook: hook.after_backward(self))
         self.accelerator.step(self.optimizer)
         self._call(lambda hook: hook.after_step(self))
         self.step += 1
+
+    def _diverged(self) -> HwticketsError:
+        x, _ = load_part(self.lessons, self.step, 0, self.accelerator.parts)
+        where = where_not_finite(self.model, x.to(self.accelerator.device))
+        outputs = f" (outputs are not finite {where})" if where else ""
+        return HwticketsError(
+            f"training: the loss is {self.loss} at step {self.step}{outputs};"
+            f" lower learning_rate (now {self.rate:.3g})"
+        )
 
     def _after_step(self) -> None:
         for event in [name for name, fires in self.triggers.items() if fires(self.step)]:
