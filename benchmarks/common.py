@@ -124,7 +124,7 @@ class Points:
         self._records = files.read_jsonl(output, "benchmark results") if output else []
 
     def once(self, key: Mapping[str, Any], measure: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """The result of a point: from the file, else measured now and kept.
+        """The result of a point: as it was measured before, also by an earlier run into the file, else now.
 
         Args:
             key: What the point is, e.g. {"seed": 0, "budget": "40%"}.
@@ -135,11 +135,11 @@ class Points:
             if all(record.get(name) == value for name, value in wanted.items()):
                 return dict(record["result"])
         result: dict[str, Any] = plain(measure())
+        finished = time.strftime("%Y-%m-%d %H:%M:%S")
+        record = {**wanted, "result": result, "finished": finished, "machine": machine()}
+        self._records.append(record)
         if self._output is not None:
-            finished = time.strftime("%Y-%m-%d %H:%M:%S")
-            files.append_jsonl(
-                self._output, {**wanted, "result": result, "finished": finished, "machine": machine()}
-            )
+            files.append_jsonl(self._output, record)
         return result
 
 

@@ -132,6 +132,16 @@ def test_a_second_run_takes_finished_points_from_the_output(
     assert "load average" in text and "onnxruntime" in text and "search by MACs" in text
 
 
+def test_a_point_is_measured_once_with_and_without_an_output(tmp_path: Path) -> None:
+    for output in (None, tmp_path / "points.jsonl"):
+        points = common.Points("any", output, {"epochs": 1})
+        measured = [points.once({"seed": seed}, lambda seed=seed: {"of": seed}) for seed in (0, 1)]
+        again = [points.once({"seed": seed}, lambda: {"of": "another time"}) for seed in (0, 1)]
+        assert again == measured == [{"of": 0}, {"of": 1}]
+    assert common.Points("any", output, {"epochs": 1}).once({"seed": 0}, dict) == measured[0]
+    assert common.Points("any", output, {"epochs": 2}).once({"seed": 0}, dict) == {}
+
+
 def test_closed_loop_draws_feasible_budgets_and_names_the_others(
     command: Command, folder: Path, accuracy: dict[str, Any]
 ) -> None:
