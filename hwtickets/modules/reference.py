@@ -61,7 +61,8 @@ def load_weights(module: nn.Module, path: Path) -> None:
         path: A state dict: ".safetensors", or a file of `torch.save` that holds nothing but tensors.
 
     Raises:
-        HwticketsError: The file is missing, damaged or unsafe, or of another network: names the difference.
+        HwticketsError: The file is missing, damaged or unsafe, of another network (names the difference), or
+            holds NaN.
     """
     weights = _unwrapped(_read(path), module)
     expected = module.state_dict()
@@ -80,6 +81,18 @@ def load_weights(module: nn.Module, path: Path) -> None:
                 f"checkpoint {path} is of another network: {name} is {_shape(tensor)} there and"
                 f" {_shape(expected[name])} here"
             )
+    # A buffer may hold infinities, as masks of attention do.
+    parameters = dict(module.named_parameters())
+    spoilt = [
+        name
+        for name, tensor in weights.items()
+        if bool(tensor.isnan().any()) or (name in parameters and not bool(tensor.isfinite().all()))
+    ]
+    if spoilt:
+        raise HwticketsError(
+            f"checkpoint {path} holds NaN or infinity in {_counted(spoilt)}: its training ran away;"
+            " take one from before"
+        )
     module.load_state_dict({**expected, **weights})
 
 

@@ -135,6 +135,25 @@ def test_a_checkpoint_of_another_network_names_the_difference(tmp_path: Path) ->
         load_weights(_net(), tmp_path / "short.safetensors")
 
 
+@pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
+def test_a_checkpoint_that_ran_away_names_the_tensor(tmp_path: Path, spoilt: float) -> None:
+    ran_away = _net()
+    with torch.no_grad():
+        next(ran_away.parameters()).view(-1)[3] = spoilt
+    _tensors(tmp_path / "w.safetensors", ran_away)
+    with pytest.raises(HwticketsError, match=r"holds NaN or infinity in '0\.weight': its training ran away"):
+        load_weights(_net(), tmp_path / "w.safetensors")
+
+
+def test_a_buffer_may_hold_infinities(tmp_path: Path) -> None:
+    masked, fresh = _net(), _net()
+    for net in (masked, fresh):
+        net.register_buffer("mask", torch.full((2, 2), float("-inf")).triu(1))
+    _tensors(tmp_path / "w.safetensors", masked)
+    load_weights(fresh, tmp_path / "w.safetensors")
+    assert torch.equal(fresh.state_dict()["mask"], masked.state_dict()["mask"])
+
+
 def test_a_checkpoint_of_pickled_objects_is_refused(tmp_path: Path) -> None:
     torch.save(_net(), tmp_path / "whole.pt")
     with pytest.raises(HwticketsError, match="holds more than tensors"):
