@@ -178,10 +178,12 @@ def test_a_wrong_budget_is_one_line(command: Command) -> None:
 
 
 def test_what_trials_go_by_is_compared_with_the_loss(command: Command, folder: Path) -> None:
-    config = load_config(folder / "tiny.yaml", {"reconstruct": True, "alignment": 4})
+    # By MACs: what networks 60 % of the measured latency leaves is another answer on every machine.
+    by_macs = {"budgets": {"macs": "60%"}, "price": "macs", "alignment": 4}
+    config = load_config(folder / "tiny.yaml", {"reconstruct": True, **by_macs})
     RunFolder.create(folder / "tried", config.model_dump(mode="json"))
-    result = json.loads(command("trial_ranking", "--run", str(folder / "tried"), "--count", "4", "--json"))
-    assert 3 <= len(result["networks"]) <= 4
+    result = json.loads(command("trial_ranking", "--run", str(folder / "tried"), "--count", "8", "--json"))
+    assert 3 <= len(result["networks"]) <= 8
     assert all(one["expected"] > 0 and one[trial_ranking.FIGURES[1]] > 0 for one in result["networks"])
     for parts in result["rank_correlation"].values():
         assert all(-1 <= value <= 1 for value in parts.values())
