@@ -19,6 +19,7 @@ from torch import nn
 from hwtickets import files
 from hwtickets.deploy.onnx_file import LARGEST_BYTES, opened_onnx
 from hwtickets.deploy.opsets import OPSET, opset_of, state_format
+from hwtickets.deploy.torch_operators import operators_read_once
 from hwtickets.errors import HwticketsError
 from hwtickets.runtimes.gelu import let_gelus_fuse
 
@@ -135,7 +136,7 @@ def _exported(model: nn.Module, input_shape: tuple[int, int, int], dynamic_batch
     level = noisy.level
     noisy.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), operators_read_once():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 model,
