@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-import io
 import json
-import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ from hwtickets.config import SearchConfig
 from hwtickets.config_files import load_config
 from hwtickets.errors import UsageError
 from hwtickets.runs import RunFolder
+from tests.benchmarks.commands import printed
 
 CONFIG = """
 supernet: {name: mobile, sizes: {stages: [[16, 1, 1], [32, 1, 2]], expand_ratio: 2, kernel_sizes: [3, 5]}}
@@ -30,15 +27,6 @@ batch_size: 128
 Command = Callable[..., str]
 
 
-def exit_code(main: Callable[[], None]) -> object:
-    """What the process of a benchmark would end with."""
-    try:
-        common.run(main)
-    except SystemExit as ended:
-        return ended.code
-    return 0
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("benchmarks")
@@ -50,16 +38,9 @@ def command(folder: Path) -> Command:
     (folder / "tiny.yaml").write_text(CONFIG)
 
     def run(name: str, *arguments: str, code: int = 0) -> str:
-        line = [f"{name}.py", *arguments]
-        if name not in ("closed_loop", "trial_ranking"):
-            line += ["--config", str(folder / "tiny.yaml")]
-        out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.setenv("HWTICKETS_HOME", str(folder / "home"))
-            patch.setattr(sys, "argv", line)
-            ended = exit_code(import_module(f"benchmarks.{name}").main)
-        assert ended == code, err.getvalue()
-        return err.getvalue() if code else out.getvalue()
+        given = () if name in ("closed_loop", "trial_ranking") else ("--config", str(folder / "tiny.yaml"))
+        done = printed(name, *arguments, *given, code=code, HWTICKETS_HOME=str(folder / "home"))
+        return done.err if code else done.out
 
     return run
 

@@ -1,26 +1,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.benchmarks.commands import printed
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    environment = {key: value for key, value in os.environ.items() if key != "HWTICKETS_DATA"}
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.convolutions", *arguments],
-        cwd=ROOT,
-        env={**environment, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    return done.stderr if code else done.stdout
+    done = printed("convolutions", *arguments, code=code, HWTICKETS_DATA=None)
+    return done.err if code else done.out
 
 
 def test_convolutions_are_predicted_from_a_few_rows_of_the_shipped_tables() -> None:

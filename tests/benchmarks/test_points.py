@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.benchmarks.commands import printed
+
 CONFIG = "supernet: {name: mobile, sizes: {stages: [[16, 1, 1]], expand_ratio: 2, kernel_sizes: [3, 5]}}\n"
 
 
@@ -17,12 +14,9 @@ CONFIG = "supernet: {name: mobile, sizes: {stages: [[16, 1, 1]], expand_ratio: 2
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("points")
     (folder / "tiny.yaml").write_text(CONFIG + "latency: 60%\nthreads: 1\n")
-    line = [sys.executable, "-m", "benchmarks.points", "--config", str(folder / "tiny.yaml"), "--json"]
-    line += ["--inputs", "1x12x12", "--networks", "24"]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout)["inputs"]["1x12x12"])
+    asked = ("--config", str(folder / "tiny.yaml"), "--inputs", "1x12x12", "--networks", "24", "--json")
+    done = printed("points", *asked)
+    return dict(json.loads(done.out)["inputs"]["1x12x12"])
 
 
 def test_every_design_predicts_the_same_networks(result: dict[str, Any]) -> None:

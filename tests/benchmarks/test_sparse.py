@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
 
 from benchmarks.sparse import layer_rows, product_rows
+from tests.benchmarks.commands import printed
 
-ROOT = Path(__file__).parents[2]
 CONFIG = """
 supernet: {name: mobile, sizes: {stages: [[16, 1, 1], [32, 1, 2]], expand_ratio: 2, kernel_sizes: [3]}}
 latency: 60%
@@ -19,18 +16,9 @@ latency: 60%
 
 def test_networks_are_timed_side_by_side_and_packed(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(CONFIG)
-    line = [sys.executable, "-m", "benchmarks.sparse", "--config", str(tmp_path / "tiny.yaml")]
-    environment = {**os.environ, "HWTICKETS_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*line, "--runs", "5", "--json"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    asked = ("--config", str(tmp_path / "tiny.yaml"), "--runs", "5", "--json")
+    done = printed("sparse", *asked, HWTICKETS_HOME=str(tmp_path / "home"))
+    result = json.loads(done.out)
     networks = result["networks"]
     assert list(networks) == ["dense", "dense again", "2:4", "masked 50 %", "masked 90 %"]
     assert networks["dense"]["zeros"] < 0.1 < 0.4 < networks["2:4"]["zeros"] <= 0.55
