@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwtickets.modules.calls import Call, Tensed
 from hwtickets.modules.forms import Form, Sizes
@@ -109,9 +109,9 @@ def image_of(tensor: Tensed, sizes: Sizes) -> tuple[Form, int, int]:
     return channels, math.prod(tensor.shape) // tensor.shape[axis], 1
 
 
-def window_of(kernel: Sequence[int]) -> tuple[int, int]:
-    """Height and width of a kernel; of one over rows the height is 1, as its image is."""
-    return (1, kernel[0]) if len(kernel) == 1 else (kernel[0], kernel[1])
+def as_image(sides: Sequence[int]) -> tuple[int, int]:
+    """Height and width of places or of a kernel; places in a row lie below one another."""
+    return (sides[0], 1) if len(sides) == 1 else (sides[0], sides[1])
 
 
 def pool_spec(call: Call, sizes: Sizes) -> OperatorSpec | None:
@@ -127,8 +127,10 @@ def pool_spec(call: Call, sizes: Sizes) -> OperatorSpec | None:
     if "upsample" in call.name:
         kind = "nearest" if "nearest" in call.name else "resize"
         return sized(OperatorSpec(kind, number, number, height=height, width=width), *y.shape[2:])
-    kernel = call.given.get("kernel_size") or [-(-height // y.shape[2])]
-    stride = (call.given.get("stride") or kernel)[0]
+    window = call.given.get("kernel_size") or [-(-height // y.shape[2])]
+    stride = (call.given.get("stride") or window)[0]
+    kernel, kernel_width = as_image(window) if len(window) > 1 else (window[0], window[0])
     kind = "maxpool" if "max" in call.name else "avgpool"
-    spec = OperatorSpec(kind, number, number, kernel[0], stride, height=height, width=width)
+    spec = OperatorSpec(kind, number, number, kernel, stride, height=height, width=width)
+    spec = replace(spec, kernel_width=0 if kernel == kernel_width else kernel_width)
     return sized(spec, *y.shape[2:])

@@ -104,8 +104,10 @@ class ModuleSpace(SearchSpace):
 
     def graph(self, widths: Widths, forms: Mapping[str, str] | None = None) -> OperatorGraph:
         """Operators of the deployed network (batch norm folded, activation and add fused)."""
-        channels, height, width = _image(self.input_shape)
-        return OperatorGraph(Value("x", channels, height, width), self.operators(self.steps, widths))
+        shape = tuple(self.input_shape)
+        channels, height, width = shape if len(shape) == 3 else (shape[-1], math.prod(shape[:-1]), 1)
+        x = Value("x", channels, height, width)
+        return OperatorGraph(x, self.operators(self.steps, widths), () if len(shape) == 3 else shape)
 
     def operators(self, steps: list[Step], widths: Widths) -> list[Operator]:
         """Some of the operators at some widths; a branch is gone with the first of its units."""
@@ -152,12 +154,3 @@ def _fill(name: str, tensor: torch.Tensor) -> None:
 def _aligned(limit: int, step: int) -> list[int]:
     step *= max(1, -(-limit // (step * MOST_WIDTHS)))
     return sorted({*range(min(step, limit), limit + 1, step), limit})
-
-
-def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """An input as channels, height and width; rows of features become (features, rows, 1)."""
-    if len(shape) == 3:
-        return shape[0], shape[1], shape[2]
-    if len(shape) == 2:
-        return shape[1], shape[0], 1
-    return shape[0], 1, 1

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hwtickets.modules.attention import Attention
 from hwtickets.modules.calls import Call, Tensed
 from hwtickets.modules.forms import Form, Sizes, fixed
-from hwtickets.modules.shapes import image_of, pool_spec, window_of
+from hwtickets.modules.shapes import as_image, image_of, pool_spec
 from hwtickets.space.kinds import ROWS
 from hwtickets.space.spec import OperatorSpec
 
@@ -21,19 +21,29 @@ def convolution(call: Call, sizes: Sizes) -> Draft:
     given = call.given
     x, y, weight = given["input"], call.outputs[0], given["weight"]
     c_in, c_out = sizes.of(x)[1], sizes.of(y)[1]
-    kernel, kernel_width = window_of(weight.shape[2:])
     spec = OperatorSpec(
-        "deconv" if given["transposed"] else "conv",
-        x.shape[1],
-        y.shape[1],
-        kernel,
-        given["stride"][0],
-        given["groups"],
-        *image_of(x, sizes)[1:],
-        dilation=given["dilation"][0],
-        kernel_width=0 if kernel == kernel_width else kernel_width,
+        "deconv" if given["transposed"] else "conv", x.shape[1], y.shape[1], groups=given["groups"]
     )
-    return spec, {"c_in": c_in, "c_out": c_out, "groups": _groups_of(c_in, x.shape[1], given["groups"])}
+    forms = {"c_in": c_in, "c_out": c_out, "groups": _groups_of(c_in, x.shape[1], given["groups"])}
+    taps, places = weight.shape[2:], x.shape[2:]
+    if len(taps) > 2:
+        return _of_volume(spec, forms, math.prod(taps), math.prod(places), math.prod(y.shape[2:]))
+    kernel, kernel_width = as_image(taps)
+    height, width = as_image(places)
+    sliding = {"kernel": kernel, "stride": given["stride"][0], "dilation": given["dilation"][0]}
+    square = kernel == kernel_width
+    return replace(
+        spec, **sliding, height=height, width=width, kernel_width=0 if square else kernel_width
+    ), forms
+
+
+def _of_volume(spec: OperatorSpec, forms: dict[str, Form], taps: int, places: int, out_places: int) -> Draft:
+    """A convolution over three dimensions: as many products in a row, those of a transposed one per input."""
+    if spec.kind == "conv":
+        return replace(spec, kernel=taps, kernel_width=1, height=out_places), forms
+    each = taps // spec.groups
+    rows = OperatorSpec("matmul", spec.c_in, spec.c_out * each, height=places)
+    return rows, {"c_in": forms["c_in"], "c_out": forms["c_out"].times(each)}
 
 
 def linear(call: Call, sizes: Sizes) -> Draft:

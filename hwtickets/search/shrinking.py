@@ -25,6 +25,7 @@ from hwtickets.sparsity.choices import price_network, price_space
 from hwtickets.sparsity.importance import Scores
 from hwtickets.sparsity.threshold import allocate_by_threshold
 from hwtickets.training.ema import EMA
+from hwtickets.training.layout import lay_channels_last
 from hwtickets.training.loop import Hook, TrainingLoop
 
 
@@ -155,7 +156,7 @@ class ProgressiveShrink(Hook):
         companions = [self._ema.shadow, self._masks.masks, self._origins.named]
         keep_channels(loop.model, units.values(), kept, loop.optimizer, companions)
         self._masks.after_cut(loop.model)
-        loop.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lay_channels_last(loop.model)
         self._scores.reset()
         self.refresh_prices(drawn.widths)
         channels = sum(drawn.widths.values())

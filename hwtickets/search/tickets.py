@@ -22,6 +22,7 @@ from hwtickets.sparsity.ticket import Architecture, Ticket
 from hwtickets.supernets import build_supernet
 from hwtickets.supernets.base import Supernet
 from hwtickets.tasks.task import Task
+from hwtickets.training.layout import lay_channels_last
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def cut(
     fold_gates(model, units)
     masks = build_granularity(pattern).repaired(model, masks)
     apply_masks(model, masks)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lay_channels_last(model)
     return CutNetwork(model.eval(), masks, drawn, kept, narrowed(point.origins, kept))
 
 

@@ -36,6 +36,7 @@ from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore
 from hwtickets.training.compute import Compute
 from hwtickets.training.ema import EMA
 from hwtickets.training.failures import one_line
+from hwtickets.training.layout import lay_channels_last
 from hwtickets.training.loop import TrainingLoop, every_share
 from hwtickets.training.optimizer import Optimizer, build_optimizer
 from hwtickets.training.schedules import schedule_of
@@ -90,7 +91,8 @@ class TwoInOne:
         self._pricing, self._folder, self._config = pricing, folder, config
         units = pricing.space.units
         add_gates(model, units.values())
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lay_channels_last(model)
+        self.model = model
         self._ema = EMA(config.ema_decay)
         self._importance = build_importance(config.importance)
         self._scores = ScoreGatherer(units, self._importance)
@@ -144,7 +146,7 @@ class TwoInOne:
         resize(self.model, self._pricing.space.units.values(), widths)
         self.loop.optimizer = self._optimizer()
         restore_loop(self.loop, tensors, facts)
-        self.model.to(memory_format=torch.channels_last)
+        lay_channels_last(self.model)
         self._shrink.refresh_prices(widths)
         return True
 

@@ -41,16 +41,29 @@ class Operator:
 
 @dataclass
 class OperatorGraph:
-    """Operators in execution order, from the tensor `x` to the output of the last one."""
+    """Operators in execution order, from the tensor `x` to the output of the last one.
+
+    Attributes:
+        input: The tensor `x`, as an image.
+        operators: In order.
+        input_shape: Shape of one input without batch; empty where it is an image, (channels, height, width).
+    """
 
     input: Value
     operators: list[Operator] = field(default_factory=list)
+    input_shape: tuple[int, ...] = ()
 
     def __iter__(self) -> Iterator[Operator]:
         return iter(self.operators)
 
     def __len__(self) -> int:
         return len(self.operators)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Shape of one input, a batch of one, as the network takes it."""
+        x = self.input
+        return (1, *(self.input_shape or (x.channels, x.height, x.width)))
 
     @property
     def output(self) -> Value:

@@ -33,8 +33,9 @@ def skeleton_model(graph: OperatorGraph, seed: int = 0) -> bytes:
         seed: Of the random weights.
 
     Returns:
-        A serialized model with the input "x" (1, C, H, W), the output "y" of the last operator, and every
-        other tensor that no operator reads as a further output: the runtime would drop what leads there.
+        A serialized model with the input "x" as the network takes it, the output "y" of the last operator,
+        and every other tensor that no operator reads as a further output: the runtime would drop what leads
+        there.
 
     Raises:
         HwticketsError: The graph has no operator or one of an unknown kind.
@@ -50,10 +51,9 @@ def skeleton_model(graph: OperatorGraph, seed: int = 0) -> bytes:
 
 
 def random_inputs(graph: OperatorGraph, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Standard normal inputs for the skeleton of a graph, shape (1, C, H, W)."""
-    x = graph.input
+    """Standard normal inputs for the skeleton of a graph, and for the network itself; one input."""
     random = np.random.default_rng(seed)
-    return {"x": random.standard_normal((1, x.channels, x.height, x.width)).astype(np.float32)}
+    return {"x": random.standard_normal(graph.batch_shape).astype(np.float32)}
 
 
 class _ModelWriter:
@@ -63,7 +63,9 @@ class _ModelWriter:
         self._random = np.random.default_rng(seed)
         self._weights: list[onnx.TensorProto] = []
         self._tensors = Tensors(self._store)
-        self._tensors.shapes["x"] = (1, graph.input.channels, graph.input.height, graph.input.width)
+        self._tensors.shapes["x"] = graph.batch_shape
+        if len(graph.batch_shape) == 4:
+            self._tensors.images.add("x")
         images = image_tensors(graph)
         self._moves = MoveNodes(self._tensors, self._random_weight, images)
         writers = (
@@ -94,14 +96,14 @@ class _ModelWriter:
         return kind in _IMAGES and len(self._tensors.shapes[operator.output.name]) == 4
 
     def model(self, graph: OperatorGraph) -> bytes:
-        x, float32 = graph.input, onnx.TensorProto.FLOAT
+        float32 = onnx.TensorProto.FLOAT
         self._rename(graph.output.name, "y")
         read = {name for node in self._tensors.nodes for name in node.input}
         unread = [op.output.name for op in graph if op.output.name not in read and op.output != graph.output]
         body = onnx.helper.make_graph(
             self._tensors.nodes,
             "skeleton",
-            [onnx.helper.make_tensor_value_info("x", float32, [1, x.channels, x.height, x.width])],
+            [onnx.helper.make_tensor_value_info("x", float32, graph.batch_shape)],
             [
                 onnx.helper.make_tensor_value_info(name, float32, self._tensors.shapes[name])
                 for name in ("y", *unread)

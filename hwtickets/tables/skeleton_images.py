@@ -22,7 +22,7 @@ class ImageNodes(NodeWriter):
         inner = spec.c_in // spec.groups
         weight = self._random((spec.c_out, inner, *sides), inner * sides[0] * sides[1])
         shape = (1, spec.c_out, *spec.out_size)
-        y = self._weighted(operator, "Conv", weight, _pads(spec))
+        y = self._weighted(operator, "Conv", weight, _sliding(spec))
         if spec.residual:
             residual = self._tensors.reshaped(owner, operator.inputs[-1], shape)
             y = self._tensors.node(owner, "Add", [y, residual], shape)
@@ -39,7 +39,8 @@ class ImageNodes(NodeWriter):
         ]
         begins = [max(0, cut) // 2 for cut in spare]
         attributes: dict[str, Any] = {
-            "pads": [*begins, *(max(0, cut) - begin for cut, begin in zip(spare, begins, strict=True))]
+            "strides": [spec.stride] * 2,
+            "pads": [*begins, *(max(0, cut) - begin for cut, begin in zip(spare, begins, strict=True))],
         }
         if min(spare) < 0:
             attributes["output_padding"] = [max(0, -cut) for cut in spare]
@@ -129,7 +130,6 @@ class ImageNodes(NodeWriter):
             inputs,
             (1, spec.c_out, *spec.out_size),
             kernel_shape=list(_sides(spec)),
-            strides=[spec.stride] * 2,
             dilations=[spec.dilation] * 2,
             group=spec.groups,
             **attributes,
@@ -143,8 +143,7 @@ class ImageNodes(NodeWriter):
             [self._image(operator)],
             (1, spec.c_out, *spec.out_size),
             kernel_shape=list(_sides(spec)),
-            strides=[spec.stride] * 2,
-            **_pads(spec),
+            **_sliding(spec),
         )
 
     def _image(self, operator: Operator) -> str:
@@ -158,14 +157,23 @@ def _sides(spec: OperatorSpec) -> tuple[int, int]:
     return spec.kernel, spec.kernel_width or spec.kernel
 
 
-def _pads(spec: OperatorSpec) -> dict[str, Any]:
-    """What gives the output its size: the same on both sides, as models have it, or else more at the end."""
-    begins, ends = [], []
+def _sliding(spec: OperatorSpec) -> dict[str, Any]:
+    """What gives the output its size: strides, and pads as models have them or else more at the end."""
+    strides, begins, ends = [], [], []
     for have, side, want in zip((spec.height, spec.width), _sides(spec), spec.out_size, strict=True):
         reach = spec.dilation * (side - 1) + 1
-        missing = max(0, (want - 1) * spec.stride + reach - have)
+        stride = _stride(spec.stride, have, reach, want)
+        missing = max(0, (want - 1) * stride + reach - have)
         begin = -(-missing // 2)
-        even = (have + 2 * begin - reach) // spec.stride + 1 == want
+        even = (have + 2 * begin - reach) // stride + 1 == want
+        strides.append(stride)
         begins.append(begin if even else missing // 2)
         ends.append(begin if even else missing - missing // 2)
-    return {"pads": [*begins, *ends]}
+    return {"strides": strides, "pads": [*begins, *ends]}
+
+
+def _stride(stride: int, have: int, reach: int, want: int) -> int:
+    """That of the spec, if pads of a kernel can do the rest: else this axis has another one."""
+    too_many = (have - reach) // stride + 1 > want
+    too_few = (want - 1) * stride + reach - have > 2 * reach
+    return max(1, (have - reach) // want + 1) if too_many or too_few else stride

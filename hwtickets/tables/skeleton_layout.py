@@ -40,7 +40,7 @@ class Tensors:
 
     def __init__(self, store: Callable[[str, Array], str]) -> None:
         self.nodes: list[onnx.NodeProto] = []
-        self.images: set[str] = {"x"}
+        self.images: set[str] = set()
         self.shapes: dict[str, Shape] = {}
         self.store = store
         self._constants = 0

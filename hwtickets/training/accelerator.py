@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hwtickets.errors import UsageError
 from hwtickets.training.compute import Compute
+from hwtickets.training.layout import lay_channels_last
 from hwtickets.training.processes import Processes, join
 from hwtickets.training.shared_norm import Sharing, share_statistics, unshare_statistics
 
@@ -141,7 +142,7 @@ class Accelerator:
         if self.processes:
             # The old wrapper's hooks on parameters that stayed go with it, and would else average them twice.
             gc.collect()
-            _same_strides(model)
+            lay_channels_last(model)
         if self.processes and self.compute.sync_batchnorm:
             share_statistics(model, self._sharing)
         self._network = self._fabric.setup_module(model, move_to_device=False)
@@ -173,13 +174,6 @@ def _fabric(compute: Compute, processes: Processes | None) -> Fabric:
     )
     fabric.launch()
     return fabric
-
-
-def _same_strides(model: nn.Module) -> None:
-    """Lays all filters out alike: DDP compares strides, and those of a 1x1 filter depend on its past."""
-    for parameter in model.parameters():
-        if parameter.dim() == 4:
-            parameter.data = parameter.data.clone(memory_format=torch.channels_last)
 
 
 def _own_buffers() -> dict[str, Any]:

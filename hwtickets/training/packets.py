@@ -7,7 +7,6 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from hwtickets.errors import HwticketsError
@@ -18,6 +17,7 @@ from hwtickets.space.units import Unit
 from hwtickets.supernets import Supernet, build_supernet, name_of
 from hwtickets.tasks import TASKS, TaskSettings, build_task, settings_of
 from hwtickets.tasks.task import Lessons, Task
+from hwtickets.training.layout import lay_channels_last
 from hwtickets.training.teacher import TaughtLessons
 
 Packet = dict[str, Any]
@@ -57,7 +57,7 @@ def unpack_network(packet: Packet, tensors: list[Tensor]) -> tuple[Supernet, lis
     names = list(model.state_dict())
     model.load_state_dict(dict(zip(names, tensors, strict=False)))
     del tensors[: len(names)]
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lay_channels_last(model)
     return model, units
 
 

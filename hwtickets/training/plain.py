@@ -16,6 +16,7 @@ from hwtickets.training.batchnorm import CALIBRATION_BATCHES, recalibrate_on
 from hwtickets.training.checkpoint import Checkpointer, read_checkpoint, restore_loop
 from hwtickets.training.compute import Compute
 from hwtickets.training.ema import EMA
+from hwtickets.training.layout import lay_channels_last
 from hwtickets.training.loop import Hook, TrainingLoop, Trigger
 from hwtickets.training.optimizer import build_optimizer
 from hwtickets.training.schedules import Schedule
@@ -108,7 +109,7 @@ def train_plain(
         hooks: What else happens in the loop.
         triggers: Events by name, for those hooks.
     """
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lay_channels_last(model)
     ema = EMA(training.ema_decay)
     loop = TrainingLoop(
         model,

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from hwtickets.tasks.parts import WeighedLessons, load_part
 from hwtickets.tasks.task import Lessons, Task
+from hwtickets.training.layout import lay_channels_last
 
 
 def untaught(lessons: Lessons) -> Lessons:
@@ -28,7 +29,8 @@ class TaughtLessons:
 
     def __init__(self, task: Task, teacher: nn.Module, share: float, temperature: float) -> None:
         self.task, self.share, self.temperature = task, share, temperature
-        self.teacher = teacher.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.teacher = teacher.eval()
+        lay_channels_last(self.teacher)
         self._taught = torch.empty(0)
 
     def train_batch(self, step: int) -> tuple[Tensor, Tensor]:
