@@ -102,7 +102,9 @@ class Bench:
 
     def group(self, distribution: Distribution, forms: str) -> dict[str, Any]:
         """Measures one group; half of the networks fit the line through MACs, the other half is predicted."""
-        profile = profile_space(self.space, self.device, self.table, floor=0, seed=SEED_BASE + self.seed)
+        profile = profile_space(
+            self.space, self.device, self.table, self.device.alignment, floor=0, seed=SEED_BASE + self.seed
+        )
         place = list(itertools.product(DISTRIBUTIONS, FORMS)).index((distribution, forms))
         sampler = Sampler(
             self.space, self.device.alignment, LatencyCost(self.table).additive(), 10 * self.seed + place

@@ -228,6 +228,18 @@ def test_a_task_that_is_none_is_one_line(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("frozen", "said"), [("", "all weights of the network are frozen"), ("norm", "module norm is frozen")]
+)
+def test_a_frozen_network_is_one_line(board: Path, tmp_path: Path, frozen: str, said: str) -> None:
+    model = Bars()
+    model.get_submodule(frozen).requires_grad_(False)
+    space = hw.SearchSpace.from_module(model, torch.zeros(1, 1, 12, 12))
+    with pytest.raises(UsageError, match=said) as raised:
+        hw.search(space, bars(), BOARD, {"latency": "80%"}, tmp_path / "run", table=str(board), quiet=True)
+    assert "requires_grad_(True)" in str(raised.value) and "\n" not in str(raised.value)
+
+
 def test_the_layer_that_spoils_the_outputs_is_named(board: Path, tmp_path: Path) -> None:
     model = Bars().eval()
     with torch.no_grad():

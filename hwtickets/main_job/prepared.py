@@ -52,7 +52,7 @@ class Prepared:
             costs,
             self.limits,
             paid,
-            _alignment(job),
+            job.alignment,
             config.floor,
             config.shrink_by,
             config.unit_price,
@@ -83,12 +83,11 @@ def prepare(job: Job) -> Prepared:
             f"{job.config.supernet.title}: none of its channels can be removed ({layer}: {reason}); deploy it"
             " as it is"
         )
-    alignment = _alignment(job)
-    if all(_fixed(job.space, unit, alignment) for unit in job.space.units.values()):
+    if all(_fixed(job.space, unit, job.alignment) for unit in job.space.units.values()):
         raise BudgetError(
-            f"{job.config.supernet.title}: none of its layers can be narrowed in steps of {alignment}"
+            f"{job.config.supernet.title}: none of its layers can be narrowed in steps of {job.alignment}"
             " channels; ask for smaller ones in the file of --config, e.g."
-            f" alignment: {max(1, alignment // 4)}"
+            f" alignment: {max(1, job.alignment // 4)}"
         )
     table, profile, mixed = profiled(job)
     limits = profile.limits(job.budgets)
@@ -102,10 +101,6 @@ def prepare(job: Job) -> Prepared:
                 f" ({format_amount(metric, profile.dense[metric])}); nothing to search, deploy it as it is"
             )
     return Prepared(table, profile, limits, mixed)
-
-
-def _alignment(job: Job) -> int:
-    return job.config.alignment or job.device.alignment
 
 
 def _fixed(space: SearchSpace, unit: Unit, alignment: int) -> bool:

@@ -13,7 +13,7 @@ from hwtickets.config import SearchConfig, SupernetConfig
 from hwtickets.costs import require_energy
 from hwtickets.devices import DeviceProfile, get_device, name_note
 from hwtickets.errors import unknown
-from hwtickets.modules.fitting import check_fit
+from hwtickets.modules.fitting import check_fit, check_trainable
 from hwtickets.progress import Progress
 from hwtickets.search.masking import with_pattern
 from hwtickets.search.two_in_one import StepPlan
@@ -66,6 +66,7 @@ class Job:
         if config.supernet.name == MODULE:
             check_fit(task, model, f"module {config.supernet.title}")
         space = space_of(model, config.supernet.name)
+        check_trainable(model, space.units.values())
         return Job.of(config, task, space, progress)
 
     @staticmethod
@@ -94,6 +95,11 @@ class Job:
             return self.config.precision
         own = self.device.precisions
         return "int8" if "int8" in own else own[0]
+
+    @property
+    def alignment(self) -> int:
+        """What drawn widths are multiples of: as the configuration says, else what suits the device."""
+        return self.config.alignment or self.device.alignment
 
     def supernet(self) -> Supernet:
         """What this run starts from: the supernet as its seed makes it, or with a checkpoint's weights."""

@@ -77,7 +77,7 @@ def priced_mix(
 def _anchors(job: Job, prices: MixedPrices) -> list[_Anchor]:
     """The largest network and some others of the space."""
     costs = prices.costs(prices.precisions[0])
-    priced = price_space(job.space, costs, job.device.alignment, floor=job.config.floor)
+    priced = price_space(job.space, costs, job.alignment, floor=job.config.floor)
     assert isinstance(priced, PricedSpace)
     random = np.random.default_rng(job.config.seed)
     networks = [job.space.dense(), *(priced.sample(random) for _ in range(_SAMPLES))]

@@ -39,7 +39,7 @@ def profiled(job: Job) -> tuple[LatencyTable, SpaceProfile, MixedPrices | None]:
     with job.progress.stage("precisions"):
         mixed = priced_mix(job, table, others, profile)
     lowest = mixed.lowest()
-    priced = price_space(job.space, lowest, job.device.alignment, floor=job.config.floor)
+    priced = price_space(job.space, lowest, job.alignment, floor=job.config.floor)
     smallest = {metric: priced.smallest(metric) for metric in lowest}
     return table, replace(profile, smallest={**profile.smallest, **smallest}), mixed
 
@@ -70,7 +70,7 @@ def describe_space(job: Job) -> dict[str, Any]:
         "units": len(job.space.units),
         "unprunable": dict(job.space.unprunable),
         **({"estimated": table.estimated(dense)} if job.space.coupled else {}),
-        "configurations": job.space.size(job.device.alignment),
+        "configurations": job.space.size(job.alignment),
         "budgets": [
             _answer(budget, limits[metric], profile.smallest[metric], job, table)
             for metric, budget in job.budgets.items()
@@ -86,7 +86,9 @@ def describe_space(job: Job) -> dict[str, Any]:
 def _profiled_at_one(job: Job) -> tuple[LatencyTable, SpaceProfile, None]:
     table = job.table()
     with job.progress.stage("profile"):
-        profile = profile_space(job.space, job.device, table, job.config.floor, job.config.seed)
+        profile = profile_space(
+            job.space, job.device, table, job.alignment, job.config.floor, job.config.seed
+        )
     return table, profile, None
 
 
@@ -110,9 +112,8 @@ def _energy(profile: SpaceProfile, table: LatencyTable) -> dict[str, float | str
 def dearest_left(job: Job, table: LatencyTable, metric: str) -> str:
     """What of a module costs most in its smallest network, and why it stays, as a part of a sentence."""
     cost = all_costs(LatencyCost(table))[metric]
-    alignment = job.config.alignment or job.device.alignment
     narrowest = {
-        name: 0 if unit.residual else job.space.widths_allowed(name, alignment)[0]
+        name: 0 if unit.residual else job.space.widths_allowed(name, job.alignment)[0]
         for name, unit in job.space.units.items()
     }
     dearest = max(job.space.graph(narrowest), key=lambda operator: cost.operators([operator])).name

@@ -65,7 +65,7 @@ def all_costs(latency: LatencyCost) -> dict[str, AdditiveCost]:
 
 
 def profile_space(
-    space: SearchSpace, device: DeviceProfile, table: LatencyTable, floor: int, seed: int
+    space: SearchSpace, device: DeviceProfile, table: LatencyTable, alignment: int, floor: int, seed: int
 ) -> SpaceProfile:
     """Measures the dense and the smallest network of a space, and some between.
 
@@ -76,11 +76,12 @@ def profile_space(
         space: The search space.
         device: Where to measure.
         table: Prices.
+        alignment: Widths are multiples of this.
         floor: Channels that every block keeps at least.
         seed: Chooses the networks between.
     """
     latency = LatencyCost(table)
-    priced = price_space(space, all_costs(latency), device.alignment, floor=floor)
+    priced = price_space(space, all_costs(latency), alignment, floor=floor)
     networks = {"dense": space.dense(), "smallest": priced.smallest_widths("latency")}
     if device.measurable:
         random = np.random.default_rng(seed)

@@ -20,7 +20,7 @@ from hwtickets.tables.fit import Fit, fit_operators
 from hwtickets.tables.measure import Journal
 from hwtickets.tables.metering import with_energies
 from hwtickets.tables.plan import Plan
-from hwtickets.tables.sampling import Space
+from hwtickets.tables.sampling import Space, sampled_alignment
 from hwtickets.tables.shares import fit_shares
 from hwtickets.tables.steadiness import steadiness
 from hwtickets.tables.store import save_table
@@ -63,7 +63,7 @@ def build_table(
     """
     begin_s = time.monotonic()
     with FolderLock(folder), open_boards([device, *others], precision) as bench:
-        plan = Plan(space, device.alignment, seed, networks)
+        plan = Plan(space, sampled_alignment(space, device.alignment), seed, networks)
         journal_path = folder / f"{device.runtime}-{precision}.partial.jsonl"
         if fresh:
             journal_path.unlink(missing_ok=True)
@@ -83,7 +83,7 @@ def build_table(
             device.runtime,
             precision,
             1,
-            device.alignment,
+            plan.alignment,
             bench.fingerprint,
             _rows(campaign, fit),
         )

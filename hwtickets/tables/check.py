@@ -16,7 +16,7 @@ from hwtickets.progress import Progress
 from hwtickets.space.operators import OperatorGraph
 from hwtickets.tables.accuracy import table_accuracy
 from hwtickets.tables.measure import Journal, measure_networks
-from hwtickets.tables.sampling import Space, corner_networks, sampled_networks
+from hwtickets.tables.sampling import Space, corner_networks, sampled_alignment, sampled_networks
 from hwtickets.tables.table import LatencyTable
 
 #: Far from the seeds of `build_table`, so that the networks are new to the table.
@@ -65,7 +65,8 @@ def check_table(
         seed: Of their choice.
         progress: Shows one stage, counted in networks.
     """
-    graphs = sampled_networks(space, device.alignment, samples, _SEED + seed)
+    alignment = sampled_alignment(space, device.alignment)
+    graphs = sampled_networks(space, alignment, samples, _SEED + seed)
     progress = progress or Progress(quiet=True)
     with (
         TemporaryDirectory(prefix="hwtickets-") as folder,

@@ -83,6 +83,16 @@ def corner_networks(space: Space) -> list[OperatorGraph]:
     ]
 
 
+def sampled_alignment(space: Space, alignment: int) -> int:
+    """What widths of measured networks are multiples of: the device's alignment, or less in narrow spaces.
+
+    Where every unit is too narrow for it, all networks of a table would be the largest one.
+    """
+    while alignment > 1 and all(len(space.widths_allowed(unit, alignment)) == 1 for unit in space.units):
+        alignment //= 2
+    return alignment
+
+
 def space_id(space: Space) -> str:
     """A short name of a space's operators: equal for spaces that one table can serve."""
     operators = [repr(operator.spec) for graph in corner_networks(space) for operator in graph]

@@ -105,6 +105,21 @@ def test_a_network_over_rows_is_searched(tmp_path: Path, monkeypatch: pytest.Mon
     assert hw.retrain(found, "finetune", epochs=0.5, quiet=True)
 
 
+def test_a_network_over_features_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.root.manager, "disable", logging.DEBUG)
+    random = torch.Generator().manual_seed(0)
+    inputs, classes = torch.randn(24, 12, generator=random), torch.randint(0, 3, (24,), generator=random)
+    examples = TensorDataset(inputs, classes)
+    torch.manual_seed(0)
+    layers = (nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 3))
+    space = hw.SearchSpace.from_module(nn.Sequential(*layers), inputs[:1])
+    task = hw.Task(examples, examples, nn.functional.cross_entropy, lambda o, t: (o.argmax(1) == t).sum())
+    quick = {"pipeline": "post-training", "recipe": "finetune", "batch_size": 8, "alignment": 4, "trials": 3}
+    found = hw.search(space, task, "cpu", {"macs": "60%"}, tmp_path, quiet=True, epochs=0.5, **quick)
+    assert found.kept and found.measured and found.module()(inputs).shape == (24, 3)
+    assert 0 < found.module()[0].out_features < 16, "narrower than the steps that suit this machine"
+
+
 @pytest.fixture(scope="module")
 def table(own: nn.Module) -> str:
     """Prices that nobody measured, for a search that need not build a table first; what counts is timed."""
@@ -207,6 +222,8 @@ def test_the_same_in_python(
     answer = hw.profile(space, device="cpu", budgets={"macs": "75%"}, alignment=8, **table)
     assert answer["min_ms"] < answer["dense_ms"] and answer["budgets"][0]["feasible"]
     assert "unprunable" in str(answer) and "costliest" in str(answer)
+    coarse = hw.profile(space, device="cpu", alignment=16, **table)
+    assert answer["configurations"] > coarse["configurations"]
     task = hw.Task(
         DataLoader(examples("train"), 20, shuffle=True),
         examples("validation"),

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from hwtickets.tables.sampling import Space, corner_networks, sampled_networks, space_id
+from hwtickets.tables.sampling import (
+    Space,
+    corner_networks,
+    sampled_alignment,
+    sampled_networks,
+    space_id,
+)
 
 
 def test_the_corners_are_the_dense_network_in_each_form(space: Space) -> None:
@@ -40,6 +46,17 @@ def test_branches_that_can_vanish_do_in_some_networks(space: Space) -> None:
     graphs = sampled_networks(Deep(), 8, 60, seed=0)
     assert 10 < sum(all(op.block != "b1" for op in graph) for graph in graphs) < 30
     assert all(any(op.block == "b0" for op in graph) for graph in graphs)
+
+
+def test_a_space_too_narrow_for_the_device_is_sampled_in_smaller_steps(space: Space) -> None:
+    assert sampled_alignment(space, 16) == 16
+    assert sampled_alignment(space, 128) == 32, "units are 32 wide"
+
+    class Fixed(type(space)):  # type: ignore[misc]
+        def widths_allowed(self, unit: str, alignment: int) -> list[int]:
+            return [1]
+
+    assert sampled_alignment(Fixed(), 16) == 1
 
 
 def test_small_and_large_networks_are_both_there(space: Space) -> None:
