@@ -10,7 +10,14 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.small_networks import DeepLab, FeaturePyramid, UNet
+from benchmarks.small_networks import (
+    DeepLab,
+    FeaturePyramid,
+    TemporalConvolutions,
+    TextReader,
+    UNet,
+    VolumeUNet,
+)
 from benchmarks.torchvision_here import declare_operators
 
 CLASSES = 10
@@ -23,21 +30,16 @@ class Architecture:
     Attributes:
         name: What the table calls it.
         family: What it stands for.
-        side: Height and width of its input, in pixels.
+        input_shape: Of one input, without batch; of images channels, height and width (pixels).
         build: Makes the network, its weights drawn at random.
         needs: Packages that it comes from.
     """
 
     name: str
     family: str
-    side: int
+    input_shape: tuple[int, ...]
     build: Callable[[], nn.Module]
     needs: tuple[str, ...] = field(default=())
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width (pixels)."""
-        return 3, self.side, self.side
 
     @property
     def missing(self) -> str:
@@ -65,7 +67,11 @@ def _of(module: str, name: str, arguments: Mapping[str, Any]) -> Callable[[], nn
 
 
 def _from_timm(name: str, family: str, side: int, **arguments: Any) -> Architecture:
-    return Architecture(name, family, side, _timm(name, arguments), ("timm", "torchvision"))
+    return Architecture(name, family, _image(side), _timm(name, arguments), ("timm", "torchvision"))
+
+
+def _image(side: int) -> tuple[int, int, int]:
+    return 3, side, side
 
 
 _VGG = {"cfg": (32, "M", 64, "M", 128, 128, "M", 128, "M"), "norm_layer": nn.BatchNorm2d, "mlp_ratio": 0.125}
@@ -76,11 +82,11 @@ ZOO: tuple[Architecture, ...] = (
     _from_timm("resnet18", "ResNet", 64),
     _from_timm("resnet26", "ResNet with bottlenecks", 64),
     _from_timm("resnext50_32x4d", "ResNeXt", 64, layers=(1, 1, 1, 1)),
-    Architecture("vgg", "VGG", 64, _of("timm.models.vgg", "VGG", _VGG), ("timm", "torchvision")),
+    Architecture("vgg", "VGG", _image(64), _of("timm.models.vgg", "VGG", _VGG), ("timm", "torchvision")),
     Architecture(
         "densenet",
         "DenseNet",
-        64,
+        _image(64),
         _of("timm.models.densenet", "DenseNet", _DENSENET),
         ("timm", "torchvision"),
     ),
@@ -90,7 +96,7 @@ ZOO: tuple[Architecture, ...] = (
     Architecture(
         "shufflenetv2",
         "ShuffleNetV2",
-        96,
+        _image(96),
         _of("torchvision.models.shufflenetv2", "ShuffleNetV2", _SHUFFLENET),
         ("torchvision",),
     ),
@@ -99,9 +105,12 @@ ZOO: tuple[Architecture, ...] = (
     _from_timm("convnext_atto", "ConvNeXt", 64, depths=(2, 2, 2, 2), dims=(32, 64, 96, 128)),
     _from_timm("inception_v3", "Inception", 96),
     _from_timm("hrnet_w18_small", "HRNet", 64),
-    Architecture("unet", "U-Net", 64, UNet),
-    Architecture("fpn", "feature pyramid", 64, FeaturePyramid),
-    Architecture("deeplab", "DeepLab", 64, DeepLab),
+    Architecture("unet", "U-Net", _image(64), UNet),
+    Architecture("fpn", "feature pyramid", _image(64), FeaturePyramid),
+    Architecture("deeplab", "DeepLab", _image(64), DeepLab),
+    Architecture("tcn", "temporal convolutions over a signal", (8, 256), TemporalConvolutions),
+    Architecture("crnn", "convolutions and an LSTM along a line", (1, 32, 96), TextReader),
+    Architecture("unet3d", "U-Net over volumes", (1, 8, 16, 16), VolumeUNet),
     _from_timm(
         "vit_tiny_patch16_224", "ViT", 64, img_size=64, patch_size=8, depth=4, embed_dim=96, num_heads=3
     ),

@@ -1,4 +1,4 @@
-"""Small networks for dense prediction, of the kinds that timm has none of."""
+"""Small networks of the kinds that timm has none of: for dense prediction, signals, text and volumes."""
 
 from __future__ import annotations
 
@@ -116,4 +116,103 @@ class DeepLab(nn.Module):
         x = self.project(torch.cat([*(rate(x) for rate in self.rates), pooled], 1))
         x = F.interpolate(x, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         out: Tensor = self.head(self.decode(torch.cat([self.fine(fine), x], 1)))
+        return out
+
+
+class TemporalConvolutions(nn.Module):
+    """Residual dilated convolutions over a signal, for its class (arXiv:1803.01271).
+
+    Args:
+        channels: Of the signal.
+        width: Channels inside.
+        dilations: Of the blocks.
+        classes: Outputs.
+    """
+
+    def __init__(
+        self,
+        channels: int = 8,
+        width: int = 96,
+        dilations: tuple[int, ...] = (1, 2, 4, 8),
+        classes: int = 10,
+    ) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(channels, width, 5, stride=2, padding=2)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation, bias=False),
+                nn.BatchNorm1d(width),
+                nn.ReLU(),
+                nn.Conv1d(width, width, 1),
+            )
+            for dilation in dilations
+        )
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores of the classes."""
+        x = F.max_pool1d(torch.relu(self.stem(x)), 2)
+        for block in self.blocks:
+            x = torch.relu(x + block(x))
+        out: Tensor = self.head(x.mean(2))
+        return out
+
+
+class TextReader(nn.Module):
+    """Convolutions that flatten a line of text, and a recurrent layer along it (arXiv:1507.05717).
+
+    Args:
+        widths: Channels of the convolutions.
+        hidden: Channels of the recurrent layer.
+        classes: Outputs of every column.
+    """
+
+    def __init__(
+        self, widths: tuple[int, int, int] = (32, 64, 96), hidden: int = 96, classes: int = 10
+    ) -> None:
+        super().__init__()
+        one, two, three = widths
+        self.layers = nn.Sequential(
+            *(_conv(1, one), nn.MaxPool2d(2)),
+            *(_conv(one, two), nn.MaxPool2d((2, 2), (2, 1), (0, 1))),
+            *(
+                nn.Conv2d(two, three, 3, stride=(2, 1), padding=1, bias=False),
+                nn.BatchNorm2d(three),
+                nn.ReLU(),
+            ),
+            nn.AvgPool2d((4, 1)),
+        )
+        self.rows = nn.LSTM(three, hidden, batch_first=True)
+        self.head = nn.Linear(hidden, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores of the classes, the mean over the columns."""
+        columns = self.layers(x).flatten(1, 2).transpose(1, 2)
+        out: Tensor = self.head(self.rows(columns)[0]).mean(1)
+        return out
+
+
+class VolumeUNet(nn.Module):
+    """Two levels of a U-Net over volumes (arXiv:1606.06650).
+
+    Args:
+        channels: Of the volume.
+        widths: Channels by level, from the finest.
+        classes: Channels of the output.
+    """
+
+    def __init__(self, channels: int = 1, widths: tuple[int, int] = (32, 64), classes: int = 4) -> None:
+        super().__init__()
+        fine, coarse = widths
+        self.fine = nn.Sequential(nn.Conv3d(channels, fine, 3, padding=1), nn.ReLU())
+        self.coarse = nn.Sequential(nn.Conv3d(fine, coarse, 3, stride=2, padding=1), nn.ReLU())
+        self.inner = nn.Sequential(nn.Conv3d(coarse, coarse, 3, padding=1), nn.ReLU())
+        self.up = nn.ConvTranspose3d(coarse, fine, 2, stride=2)
+        self.head = nn.Conv3d(2 * fine, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores of every voxel."""
+        fine = self.fine(x)
+        up = torch.relu(self.up(self.inner(self.coarse(fine))))
+        out: Tensor = self.head(torch.cat([fine, up], 1))
         return out

@@ -108,7 +108,7 @@ def kept_channels(scores: Mapping[str, Tensor], widths: Mapping[str, int]) -> di
     return {name: torch.from_numpy(index) for name, index in best_channels(dict(scores), widths).items()}
 
 
-def outputs(model: nn.Module, shape: tuple[int, int, int]) -> Tensor:
+def outputs(model: nn.Module, shape: tuple[int, ...]) -> Tensor:
     """What a network makes of the same random images."""
     images = torch.randn(_IMAGES, *shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,11 @@ class ImageNodes(NodeWriter):
 
     def conv(self, operator: Operator) -> str:
         """A convolution, then its residual, then its activation."""
-        spec, owner = operator.spec, operator.name
-        sides = _sides(spec)
+        spec, owner, axes = operator.spec, operator.name, _axes(operator.spec)
+        sides, shape = _sides(spec)[:axes], (1, spec.c_out, *spec.out_size[:axes])
         inner = spec.c_in // spec.groups
-        weight = self._random((spec.c_out, inner, *sides), inner * sides[0] * sides[1])
-        shape = (1, spec.c_out, *spec.out_size)
-        y = self._weighted(operator, "Conv", weight, _sliding(spec))
+        weight = self._random((spec.c_out, inner, *sides), inner * math.prod(sides))
+        y = self._weighted(operator, "Conv", weight, _sliding(spec, axes), axes)
         if spec.residual:
             residual = self._tensors.reshaped(owner, operator.inputs[-1], shape)
             y = self._tensors.node(owner, "Add", [y, residual], shape)
@@ -117,20 +117,22 @@ class ImageNodes(NodeWriter):
         self._tensors.shapes[written.output] = self._tensors.shapes[x]
         return written.output
 
-    def _weighted(self, operator: Operator, step: str, weight: Any, attributes: dict[str, Any]) -> str:
+    def _weighted(
+        self, operator: Operator, step: str, weight: Any, attributes: dict[str, Any], axes: int = 2
+    ) -> str:
         spec, owner = operator.spec, operator.name
         bias = np.zeros(spec.c_out, np.float32)
         inputs = [
-            self._image(operator),
+            self._image(operator, axes),
             *(self._tensors.constant(owner, values) for values in (weight, bias)),
         ]
         return self._tensors.node(
             owner,
             step,
             inputs,
-            (1, spec.c_out, *spec.out_size),
-            kernel_shape=list(_sides(spec)),
-            dilations=[spec.dilation] * 2,
+            (1, spec.c_out, *spec.out_size[:axes]),
+            kernel_shape=list(weight.shape[2:]),
+            dilations=[spec.dilation] * axes,
             group=spec.groups,
             **attributes,
         )
@@ -146,18 +148,22 @@ class ImageNodes(NodeWriter):
             **_sliding(spec),
         )
 
-    def _image(self, operator: Operator) -> str:
+    def _image(self, operator: Operator, axes: int = 2) -> str:
         spec = operator.spec
-        return self._tensors.reshaped(
-            operator.name, operator.inputs[0], (1, spec.c_in, spec.height, spec.width)
-        )
+        places = (spec.height, spec.width)[:axes]
+        return self._tensors.reshaped(operator.name, operator.inputs[0], (1, spec.c_in, *places))
 
 
 def _sides(spec: OperatorSpec) -> tuple[int, int]:
     return spec.kernel, spec.kernel_width or spec.kernel
 
 
-def _sliding(spec: OperatorSpec) -> dict[str, Any]:
+def _axes(spec: OperatorSpec) -> int:
+    """Along how many axes a convolution slides: runtimes compute one along a row in another way."""
+    return 1 if spec.height > 1 == spec.width == spec.out_size[1] else 2
+
+
+def _sliding(spec: OperatorSpec, axes: int = 2) -> dict[str, Any]:
     """What gives the output its size: strides, and pads as models have them or else more at the end."""
     strides, begins, ends = [], [], []
     for have, side, want in zip((spec.height, spec.width), _sides(spec), spec.out_size, strict=True):
@@ -169,7 +175,7 @@ def _sliding(spec: OperatorSpec) -> dict[str, Any]:
         strides.append(stride)
         begins.append(begin if even else missing // 2)
         ends.append(begin if even else missing - missing // 2)
-    return {"strides": strides, "pads": [*begins, *ends]}
+    return {"strides": strides[:axes], "pads": [*begins[:axes], *ends[:axes]]}
 
 
 def _stride(stride: int, have: int, reach: int, want: int) -> int:

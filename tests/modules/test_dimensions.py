@@ -10,37 +10,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import hwtickets as hw
+from benchmarks.small_networks import TemporalConvolutions, VolumeUNet
 from hwtickets.runtimes import load
 from hwtickets.tables.deployed import deployed_model
 from hwtickets.tables.skeleton import random_inputs, skeleton_model
-
-
-class Residual(nn.Module):
-    """Dilated convolutions over rows, as for time series."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv1d(4, 16, 5, stride=2, padding=2)
-        self.inner = nn.Sequential(nn.Conv1d(16, 24, 3, padding=4, dilation=4), nn.BatchNorm1d(24), nn.ReLU())
-        self.outer, self.head = nn.Conv1d(24, 16, 1), nn.Linear(16, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = nn.functional.max_pool1d(torch.relu(self.stem(x)), 2)
-        return self.head((x + self.outer(self.inner(x))).mean(2))
-
-
-class Volumes(nn.Module):
-    """A small U-Net over volumes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wide, self.deep = nn.Conv3d(2, 8, 3, padding=1), nn.Conv3d(8, 16, 3, stride=2, padding=1)
-        self.up, self.head = nn.ConvTranspose3d(16, 8, 2, stride=2), nn.Conv3d(16, 2, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        wide = torch.relu(self.wide(x))
-        up = torch.relu(self.up(torch.relu(self.deep(wide))))
-        return self.head(torch.cat([wide, up], 1))
 
 
 class Oblong(nn.Module):
@@ -64,8 +37,8 @@ def features() -> nn.Module:
 
 
 NETWORKS = {
-    "rows": (Residual, (4, 40)),
-    "volumes": (Volumes, (2, 4, 8, 6)),
+    "rows": (lambda: TemporalConvolutions(4, 16, (1, 4), 3), (4, 40)),
+    "volumes": (lambda: VolumeUNet(2, (8, 16), 2), (2, 4, 8, 6)),
     "oblong": (Oblong, (1, 16, 30)),
     "features": (features, (12,)),
 }

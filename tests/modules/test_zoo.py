@@ -15,7 +15,7 @@ from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.modules.recorder import weightless
 
 QUICK = (
-    *("unet", "fpn", "deeplab", "densenet", "shufflenetv2"),
+    *("unet", "fpn", "deeplab", "densenet", "shufflenetv2", "tcn", "unet3d"),
     *("vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"),
 )
 TOLERANCE = 1e-4

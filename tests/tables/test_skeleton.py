@@ -150,7 +150,19 @@ def test_operators_on_rows_follow_and_precede_images(spec: OperatorSpec) -> None
     back = OperatorSpec("copy", spec.c_out, spec.c_out, height=out_h, width=out_w)
     last = OperatorSpec("conv", spec.c_out, 3, height=out_h, width=out_w)
     session = load(skeleton_model(_conv_net(turn, spec, back, last)))
-    assert session.run(session.random_inputs())[0].shape == (1, 3, out_h, out_w)
+    in_a_row = out_w == 1
+    assert session.run(session.random_inputs())[0].shape == (1, 3, out_h, out_w)[: 3 if in_a_row else 4]
+
+
+@pytest.mark.parametrize(("width", "sides"), [(1, [5]), (2, [5, 1])])
+def test_a_convolution_along_a_row_slides_along_one_axis(width: int, sides: list[int]) -> None:
+    spec = OperatorSpec("conv", 16, 8, 5, 2, height=30, width=width, kernel_width=1)
+    model = onnx.load_from_string(skeleton_model(_conv_net(spec)))
+    (node,) = [node for node in model.graph.node if node.op_type == "Conv"]
+    attributes = {attribute.name: list(attribute.ints) for attribute in node.attribute}
+    assert attributes["kernel_shape"] == sides
+    session = load(model.SerializeToString())
+    assert session.run(session.random_inputs())[0].shape == (1, 8, 15, 1)[: 2 + len(sides)]
 
 
 def test_attention_computes_what_training_does() -> None:
