@@ -24,11 +24,11 @@ def operators_read_once() -> Iterator[None]:
         yield
         return
     shared = staticmethod(functools.partial(_made, own.__get__(None, ONNXRegistry)))
-    type.__setattr__(ONNXRegistry, "from_torchlib", shared)
+    ONNXRegistry.from_torchlib = shared  # type: ignore[method-assign]
     try:
         yield
     finally:
-        type.__setattr__(ONNXRegistry, "from_torchlib", own)
+        ONNXRegistry.from_torchlib = own  # type: ignore[method-assign]
 
 
 @functools.cache
