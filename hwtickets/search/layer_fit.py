@@ -14,13 +14,14 @@ _RIDGE = 0.2
 #: The same at least: where all inputs are zero, the weights stay.
 _LEAST_RIDGE = 1e-8
 
-Layer = nn.Conv2d | nn.Linear
+Convolution = nn.Conv1d | nn.Conv2d
+Layer = Convolution | nn.Linear
 
 
 def can_be_fitted(layer: nn.Module) -> bool:
     """Whether a layer does what `fit_layer` takes it to do, with weights of its own that may change."""
     # A subclass may compute something else, and a weight that is no parameter is made anew at every run.
-    if type(layer) not in (nn.Conv2d, nn.Linear) or not isinstance(layer.weight, nn.Parameter):
+    if type(layer) not in (nn.Conv1d, nn.Conv2d, nn.Linear) or not isinstance(layer.weight, nn.Parameter):
         return False
     plain = isinstance(layer, nn.Linear) or layer.padding_mode == "zeros"
     return plain and layer.weight.requires_grad
@@ -28,7 +29,7 @@ def can_be_fitted(layer: nn.Module) -> bool:
 
 def outputs_at_rows(layer: nn.Module, outputs: Tensor) -> Tensor:
     """What a layer gives at some places of all images; shape (rows, outputs)."""
-    outputs = outputs.movedim(1, -1) if isinstance(layer, nn.Conv2d) else outputs
+    outputs = outputs.movedim(1, -1) if isinstance(layer, Convolution) else outputs
     outputs = outputs.flatten(0, -2)
     wanted = min(_MOST_ROWS, _ROWS_PER_INPUT * layer.get_parameter("weight")[0].numel())
     return outputs[_rows(len(outputs), wanted, outputs.device)]
@@ -36,6 +37,8 @@ def outputs_at_rows(layer: nn.Module, outputs: Tensor) -> Tensor:
 
 def fit_layer(layer: Layer, x: Tensor, y: Tensor) -> None:
     """Gives a layer the weights and the bias that make the most of what comes in, in place.
+
+    Where they cannot be found, the layer keeps those that it has.
 
     Args:
         layer: The layer.
@@ -74,7 +77,10 @@ def _inputs_at_rows(layer: Layer, x: Tensor, wanted: int) -> Tensor:
     if isinstance(layer, nn.Linear):
         x = x.flatten(0, -2)
         return x[_rows(len(x), wanted, x.device)][None]
-    kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
+    # Convolutions along a row slide over an image of one column.
+    x = x if x.dim() == 4 else x[..., None]
+    of_axes = (layer.kernel_size, layer.stride, layer.dilation)
+    kernel, stride, dilation = ((*sides, 1)[:2] for sides in of_axes)
     x = F.pad(x, (*_padding(layer, 1), *_padding(layer, 0)))
     height, width = (
         (x.shape[2 + axis] - dilation[axis] * (kernel[axis] - 1) - 1) // stride[axis] + 1 for axis in (0, 1)
@@ -87,9 +93,9 @@ def _inputs_at_rows(layer: Layer, x: Tensor, wanted: int) -> Tensor:
     return patches.reshape(len(rows), layer.groups, -1).transpose(0, 1)
 
 
-def _padding(layer: nn.Conv2d, axis: int) -> tuple[int, int]:
+def _padding(layer: Convolution, axis: int) -> tuple[int, int]:
     """Zeros before and after what comes in, along an axis of the image."""
-    if layer.padding == "valid":
+    if layer.padding == "valid" or axis == len(layer.kernel_size):
         return 0, 0
     if layer.padding == "same":
         total = layer.dilation[axis] * (layer.kernel_size[axis] - 1)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.small_networks import TemporalConvolutions
 from hwtickets.config import SearchConfig
 from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.search.reconstruction import Reconstruction, reconstructs
@@ -28,7 +29,8 @@ from tests.modules.small_networks import (
     some_channels,
 )
 
-NETWORKS = (Residual, Grouped, Joined, Plain, Tokens, Sequences)
+NETWORKS = (Residual, Grouped, Joined, Plain, Tokens, Sequences, TemporalConvolutions)
+SHAPES: dict[Callable[[], nn.Module], tuple[int, ...]] = {Sequences: (3, 8), TemporalConvolutions: (8, 32)}
 
 
 def _images(shape: tuple[int, ...], seed: int, count: int = 96) -> Tensor:
@@ -53,7 +55,7 @@ def _gap(model: nn.Module, cut: nn.Module, x: Tensor) -> float:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_cut_network_comes_nearer_to_the_uncut_one(network: Callable[[], nn.Module]) -> None:
-    shape = (3, 8) if network is Sequences else IMAGE
+    shape = SHAPES.get(network, IMAGE)
     model, space = hosted(network, shape)
     reconstruction = Reconstruction(model, space, space.dense(), _images(shape, 1))
     unseen = _images(shape, 2)
@@ -99,6 +101,8 @@ def test_channels_that_others_can_stand_for_are_made_up_for() -> None:
         nn.Conv2d(4, 4, 5, padding=2, groups=4, bias=False),
         nn.Conv2d(4, 6, (4, 3), padding="same", dilation=(1, 2)),
         nn.Conv2d(4, 6, 3, stride=2, padding="valid"),
+        nn.Conv1d(4, 6, 5, stride=2, padding=3, dilation=2),
+        nn.Conv1d(4, 8, 4, padding="same", groups=2, bias=False),
         nn.Linear(8, 6),
     ],
     ids=str,
@@ -106,17 +110,15 @@ def test_channels_that_others_can_stand_for_are_made_up_for() -> None:
 def test_weights_are_found_again_by_what_they_gave(layer: nn.Module) -> None:
     torch.manual_seed(0)
     body = nn.Sequential(copy.deepcopy(layer), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
-    body(torch.zeros(1, 4, 9, 8))
-    model = HostedNetwork(body, (4, 9, 8)).eval()
+    shape = (4, 20) if isinstance(layer, nn.Conv1d) else (4, 9, 8)
+    body(torch.zeros(1, *shape))
+    model = HostedNetwork(body, shape).eval()
     space, cut = space_of(model, "module"), copy.deepcopy(model)
     with torch.no_grad():
         for weight in cut.parameters():
             weight.add_(torch.randn_like(weight))
-    images, whole = (
-        _images((4, 9, 8), 1, 256),
-        {name: torch.arange(u.width) for name, u in space.units.items()},
-    )
-    Reconstruction(model, space, space.dense(), images).apply(
+    whole = {name: torch.arange(unit.width) for name, unit in space.units.items()}
+    Reconstruction(model, space, space.dense(), _images(shape, 1, 256)).apply(
         CutNetwork(cut, {}, Allocation(space.dense(), {}, {}, 0.0), whole, {})
     )
     found, known = cut.body[0], model.body[0]
