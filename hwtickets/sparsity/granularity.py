@@ -75,7 +75,13 @@ class Granularity(ABC):
         self.check(sparsity, layer_floor)
         names = self.layers(model)
         if not names:
-            layer, reason = next(iter(self.excluded(model).items()), ("this network", "no convolutions"))
+            excluded = self.excluded(model)
+            if not excluded:
+                raise UsageError(
+                    f"pattern {self.name} masks weights of convolutions over images (nn.Conv2d), and the"
+                    " network has none besides its outputs; leave the pattern out, channels can go all the same"
+                )
+            layer, reason = next(iter(excluded.items()))
             raise UsageError(f"pattern {self.name} fits no convolution here, e.g. {layer}: {reason}")
         return self.select({name: scores[name] for name in names}, sparsity, scope, layer_floor)
 

@@ -201,3 +201,9 @@ def test_what_a_pattern_cannot_do_is_one_line(
     with pytest.raises(UsageError, match=message) as failure:
         build_granularity(name).masks(model, magnitudes(model), sparsity, "global", floor)
     assert "\n" not in str(failure.value)
+
+
+def test_a_network_without_convolutions_over_images_is_told_so() -> None:
+    model = nn.Sequential(nn.Conv1d(3, 8, 3), nn.ReLU())
+    with pytest.raises(UsageError, match=r"convolutions over images \(nn.Conv2d\), and the network has none"):
+        build_granularity("unstructured").masks(model, {}, 0.5, "global", 0.0)
