@@ -79,7 +79,7 @@ class Granularity(ABC):
             if not excluded:
                 raise UsageError(
                     f"pattern {self.name} masks weights of convolutions over images (nn.Conv2d), and the"
-                    " network has none besides its outputs; leave the pattern out, channels can go all the same"
+                    " network has none besides its outputs; leave the pattern out, channels can still go"
                 )
             layer, reason = next(iter(excluded.items()))
             raise UsageError(f"pattern {self.name} fits no convolution here, e.g. {layer}: {reason}")
