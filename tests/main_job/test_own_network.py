@@ -117,7 +117,8 @@ def test_a_network_over_features_is_measured(tmp_path: Path, monkeypatch: pytest
     quick = {"pipeline": "post-training", "recipe": "finetune", "batch_size": 8, "alignment": 4, "trials": 3}
     found = hw.search(space, task, "cpu", {"macs": "60%"}, tmp_path, quiet=True, epochs=0.5, **quick)
     assert found.kept and found.measured and found.module()(inputs).shape == (24, 3)
-    assert 0 < found.module()[0].out_features < 16, "narrower than the steps that suit this machine"
+    widths = {found.module()[place].out_features for place in (0, 2)}
+    assert 0 < min(widths) < 16, "what is narrower, and by how much, is for this machine to say"
 
 
 @pytest.fixture(scope="module")
