@@ -111,6 +111,8 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_search_says_whose_network_it_is(found: Any) -> None:
     assert found.report["title"] == f"Bars on {BOARD}: 80%" and not found.measured
     assert found.report["tickets"][0]["accuracy"]["validation"] == found.accuracy
+    page = (found.path / "report" / "report.html").read_text()
+    assert "own task and data" in page and "custom on" not in page
 
 
 def test_a_profile_prints_as_the_command_line_shows_it(space: Any, board: Path) -> None:

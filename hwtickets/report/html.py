@@ -85,7 +85,10 @@ def _about(run: Run) -> str:
     where = f"{device.name} ({device.runtime}, {device.precision})" + (
         "" if device.measured else f", {predicted(run)}"
     )
-    parts = [f"{run.task.name} on {run.task.data}{resolution}", where, when(run.created)]
+    # What stands for a user's own loaders is for the run folder to know.
+    own = run.task.name == "custom"
+    what = "own task and data" if own else f"{run.task.name} on {run.task.data}{resolution}"
+    parts = [what, where, when(run.created)]
     return " · ".join(part for part in parts if part)
 
 
