@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def _conv(c_in: int, c_out: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+def _conv(
+    c_in: int, c_out: int, kernel: int = 3, stride: int | tuple[int, int] = 1, dilation: int = 1
+) -> nn.Sequential:
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation, bias=False),
@@ -175,12 +177,7 @@ class TextReader(nn.Module):
         self.layers = nn.Sequential(
             *(_conv(1, one), nn.MaxPool2d(2)),
             *(_conv(one, two), nn.MaxPool2d((2, 2), (2, 1), (0, 1))),
-            *(
-                nn.Conv2d(two, three, 3, stride=(2, 1), padding=1, bias=False),
-                nn.BatchNorm2d(three),
-                nn.ReLU(),
-            ),
-            nn.AvgPool2d((4, 1)),
+            *(_conv(two, three, stride=(2, 1)), nn.AvgPool2d((4, 1))),
         )
         self.rows = nn.LSTM(three, hidden, batch_first=True)
         self.head = nn.Linear(hidden, classes)
