@@ -22,11 +22,13 @@ class ToBuild:
         free: Inputs that leave their batch open, with the rest of their shapes.
         quantized: Whether its graph computes in 8 bits, whatever the device is used in.
         anew: Whether it is built once more, and times of kernels from earlier builds would make it the same.
+        outputs: Names of its outputs, in its own order.
     """
 
     free: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     quantized: bool = False
     anew: bool = False
+    outputs: tuple[str, ...] = ()
 
     @staticmethod
     def of(model: bytes) -> ToBuild:
@@ -50,6 +52,7 @@ class ToBuild:
             free,
             quantized=any(node.op_type == "QuantizeLinear" for node in proto.graph.node),
             anew=any(entry.key == ANEW for entry in proto.metadata_props),
+            outputs=tuple(value.name for value in proto.graph.output),
         )
 
 

@@ -6,7 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from hwtickets.errors import DeviceError, UsageError
+from hwtickets.runtimes.onnxruntime import Array
 from hwtickets.runtimes.tensorrt_record import EngineSettings, plain_version
 from hwtickets.runtimes.to_build import ToBuild
 
@@ -21,9 +24,11 @@ _FIXED = ToBuild()
 #: Smallest, usual and largest batch of a network that leaves it open, as of TensorRT's Python module.
 BATCHES = (1, 8, 32)
 _DLA_CORE = "useDLACore=0"
+_WITHOUT_64_BITS = ("8.", "9.")
 #: What trtexec prints of itself while the options above are in force.
-IN_FORCE = {
-    "CUDA Graph": "Enabled",
+_GRAPHS = "CUDA Graph"
+_IN_FORCE = {
+    _GRAPHS: "Enabled",
     "Spin-wait": "Enabled",
     "Data transfers": "Disabled",
     "Streams": "1",
@@ -166,6 +171,17 @@ def described(offered: Offered) -> str:
         for name, how in known.items()
         if name in offered.options
     )
+
+
+def in_force(dla: bool = False) -> Mapping[str, str]:
+    """What trtexec must print of its settings while it times an engine; 11 has no CUDA graphs on a DLA."""
+    return {name: wanted for name, wanted in _IN_FORCE.items() if not (dla and name == _GRAPHS)}
+
+
+def as_bound(offered: Offered, values: Array) -> Array:
+    """Values of an input as an engine takes them: before 10, integers of a network have 32 bits at most."""
+    narrow = plain_version(offered.version).startswith(_WITHOUT_64_BITS)
+    return np.ascontiguousarray(values, np.int32 if narrow and values.dtype == np.int64 else None)
 
 
 def strongly_typed(offered: Offered, dla: bool = False) -> bool:

@@ -17,6 +17,8 @@ from hwtickets.runtimes.tensorrt_forms import refusal_in
 from hwtickets.runtimes.tensorrt_layers import by_first_node, engine_layers
 
 _MOST_NOTES = 60
+#: What C++ prints where a value overflowed or is none; JSON spells both otherwise.
+_NO_NUMBER = re.compile(r"(?<=[\[,] )-?(?:nan|inf)(?=[, ])")
 #: What TensorRT and the system print when the board is the cause, and what to do there.
 _OF_BOARD = (
     (
@@ -63,21 +65,21 @@ def node_times(profile: str, layer_info: str) -> dict[str, NodeTime]:
     return by_first_node(layer_times_ms(profile), engine_layers(layer_info))
 
 
-def outputs(text: str) -> list[Array]:
-    """The network's outputs, float32, from the file of --exportOutput.
+def outputs(text: str) -> dict[str, Array]:
+    """The network's outputs by name, float32, from the file of --exportOutput, which has them in any order.
 
     Raises:
         DeviceError: The file has another form.
     """
-    found = []
-    for entry in _entries(text, "output"):
+    found = {}
+    for entry in _entries(_NO_NUMBER.sub(_as_json, text), "output"):
         shape = [int(size) for size in re.findall(r"\d+", str(entry.get("dimensions", "")))]
         values = entry.get("values")
         if not isinstance(values, list) or len(values) != math.prod(shape):
             raise _damaged("output", f"the values do not have the shape {shape}")
         if not all(isinstance(value, (int, float)) for value in values):
             raise _damaged("output", "a value is no number")
-        found.append(np.array(values, dtype=np.float32).reshape(shape))
+        found[str(entry.get("name"))] = np.array(values, dtype=np.float32).reshape(shape)
     return found
 
 
@@ -96,9 +98,11 @@ def summary_ms(printed: str) -> dict[str, float]:
 
 def step_on_board(code: int, printed: str) -> str | None:
     """What to do on the board, where a run of trtexec failed because of it; None where it did not."""
-    if code < 0:
+    # First what it says: 8.5 ends by SIGABRT where its GPU does not answer.
+    step = next((step for pattern, step in _OF_BOARD if pattern.search(printed)), None)
+    if step is None and code < 0:
         return f"signal {-code} ended it: look for a process killed for memory (dmesg on the board)"
-    return next((step for pattern, step in _OF_BOARD if pattern.search(printed)), None)
+    return step
 
 
 def failure(printed: str) -> str:
@@ -121,6 +125,10 @@ def notes(printed: str) -> list[str]:
 def placed(printed: str) -> list[str]:
     """The lines that say which layers the accelerator runs and which the GPU; see `Placement`."""
     return re.findall(r"\[(?:Dla|Gpu)Layer\] .+", printed)
+
+
+def _as_json(found: re.Match[str]) -> str:
+    return found[0].replace("-nan", "nan").replace("nan", "NaN").replace("inf", "Infinity")
 
 
 def _entries(text: str, what: str) -> list[dict[str, Any]]:

@@ -24,7 +24,8 @@ from hwtickets.runtimes.tensorrt_record import EngineBench, EngineSettings
 from hwtickets.runtimes.to_build import ANEW
 
 DATA = Path(__file__).parents[1] / "data" / "trtexec"
-LOG, LAYERS, HELP = (DATA / name for name in ("log-build-8.5.txt", "layers-10.json", "help-8.5.txt"))
+LOG, LAYERS = DATA / "log-build-8.5.txt", DATA / "layers-10.json"
+HELP = DATA / "trtexec-8.5.3" / "options.txt"
 ORIN = {"name": "Orin", "compute_capability": "8.7"}
 PLAN = b"the engine"
 #: What the two builders cannot agree on: trtexec tells no memory.

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwtickets.errors import DeviceError
+from hwtickets.runtimes import trtexec
 from hwtickets.runtimes import trtexec_output as output
 from hwtickets.runtimes.profiling import NodeTime
 from hwtickets.runtimes.tensorrt_layers import engine_layers
@@ -20,8 +24,77 @@ def _text(name: str) -> str:
     return (DATA / name).read_text()
 
 
-def test_samples_are_times_on_the_gpu() -> None:
-    assert output.sample_times_ms(_text("times.json")) == [1.25, 1.3, 1.5]
+#: Folders of what one version each printed and wrote; see the README there.
+RECORDED = pytest.mark.parametrize("version", ["trtexec-8.5.3", "trtexec-10.3.0", "trtexec-11.1.0"])
+
+
+@RECORDED
+def test_samples_are_times_on_the_gpu_and_agree_with_what_is_printed(version: str) -> None:
+    samples_ms = output.sample_times_ms(_text(f"{version}/times.json"))
+    printed_ms = output.summary_ms(_text(f"{version}/timed.log"))
+    assert len(samples_ms) >= 12, "as many as were asked for"
+    assert min(samples_ms) == pytest.approx(printed_ms["min"], rel=1e-4)
+    assert max(samples_ms) == pytest.approx(printed_ms["max"], rel=1e-4)
+    assert statistics.median(samples_ms) == pytest.approx(printed_ms["median"], rel=1e-4)
+
+
+@RECORDED
+def test_layers_have_times(version: str) -> None:
+    times_ms = output.layer_times_ms(_text(f"{version}/profile.json"))
+    assert {"/a/Gemm", "/b/Gemm", "/Relu"} <= set(times_ms)
+    assert all(time_ms > 0 for time_ms in times_ms.values())
+
+
+@RECORDED
+def test_values_come_back_by_name_in_their_shape_also_those_that_are_no_numbers(version: str) -> None:
+    found = output.outputs(_text(f"{version}/output.json"))
+    assert sorted(found) == ["alpha", "mid", "zeta"], "the file has them in no order of the network"
+    assert all(values.shape == (1, 4) for values in found.values())
+    assert np.isfinite(found["zeta"]).all()
+    assert found["alpha"][0, [0, 2]].tolist() == [-math.inf, math.inf]
+    assert np.isnan(found["mid"][0, [0, 2]]).all()
+
+
+@RECORDED
+def test_a_time_counts_if_its_settings_were_in_force(version: str) -> None:
+    found = output.options_in_force(_text(f"{version}/timed.log"))
+    wanted = trtexec.in_force()
+    assert {name: found[name] for name in wanted if name in found} == {
+        name: value for name, value in wanted.items() if name in found
+    }
+    assert {"CUDA Graph", "Spin-wait", "Data transfers"} <= set(found)
+    assert "Percentiles" not in found, "no settings of other parts"
+
+
+def test_11_has_no_graphs_on_the_accelerator() -> None:
+    found = output.options_in_force(_text("trtexec-11.1.0/on-dla.log"))
+    assert found["CUDA Graph"] == "Disabled"
+    assert all(found.get(name, value) == value for name, value in trtexec.in_force(dla=True).items())
+
+
+@pytest.mark.parametrize(
+    ("version", "code"), [("trtexec-8.5.3", -6), ("trtexec-10.3.0", 1), ("trtexec-11.1.0", 1)]
+)
+def test_a_gpu_that_does_not_answer_is_the_boards_fault(version: str, code: int) -> None:
+    printed = _text(f"{version}/without-gpu.log")
+    assert "CUDA driver version is insufficient" in output.failure(printed)
+    assert "its driver or GPU does not answer" in str(output.step_on_board(code, printed))
+
+
+@RECORDED
+def test_warnings_of_a_build_are_kept_and_nothing_is_on_the_accelerator(version: str) -> None:
+    printed = _text(f"{version}/built.log")
+    assert set(output.notes(printed)) <= {
+        "Could not read timing cache from: toy.cache. A new timing cache will be generated and written.",
+        "Could not read cache from: toy.cache. A new cache will be generated and written.",
+    }
+    assert output.notes(printed), "there was no cache of timings yet"
+    assert output.placed(printed) == []
+
+
+@RECORDED
+def test_an_option_that_it_does_not_know_is_named(version: str) -> None:
+    assert output.failure(_text(f"{version}/unknown-option.log")).startswith("Unknown option: --noSuch")
 
 
 def test_layers_of_8_are_named_after_their_first_node_and_reformatting_keeps_its_name() -> None:
@@ -56,28 +129,6 @@ def test_two_layers_of_one_node_are_added_up() -> None:
     layers = {"Layers": [entry["name"] for entry in entries]}
     times = output.node_times(json.dumps([{"count": 3}, *entries]), json.dumps(layers))
     assert {name: time.mean_ms for name, time in times.items()} == {"a": 0.75, "c": 1.0}
-
-
-def test_values_come_back_in_their_shape() -> None:
-    found = output.outputs(_text("output.json"))
-    assert [values.tolist() for values in found] == [[[0.125, -0.25, pytest.approx(1.5e-05), 3.0]]]
-
-
-def test_the_summary_is_the_one_of_the_gpu() -> None:
-    assert output.summary_ms(_text("log-8.5.txt")) == {
-        "min": 2.0,
-        "max": 4.25,
-        "mean": 2.375,
-        "median": 2.25,
-    }
-
-
-def test_settings_are_those_of_the_inference_only() -> None:
-    found = output.options_in_force(_text("log-10.9.txt"))
-    assert found["Data transfers"] == "Enabled"
-    assert found["CUDA Graph"] == "Disabled"
-    assert found["Inference Streams"] == "2"
-    assert "Percentiles" not in found
 
 
 def test_a_failure_is_its_first_error() -> None:

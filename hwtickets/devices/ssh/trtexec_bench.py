@@ -112,7 +112,8 @@ class TrtexecBench:
     def run(self, model: Model, batches: Iterable[Mapping[str, Array]]) -> list[list[Array]]:
         """All outputs for each set of inputs, to the six digits that trtexec prints."""
         plan, free = self._plan(model)
-        return [self._outputs(plan, free, inputs) for inputs in batches]
+        names = ToBuild.of(at_precision(model, self._settings.precision)).outputs
+        return [self._outputs(plan, free, inputs, names) for inputs in batches]
 
     def close(self) -> None:
         """Gives the board back."""
@@ -184,23 +185,29 @@ class TrtexecBench:
 
     def _require_trust(self, values_ms: Sequence[float], printed: str) -> None:
         """Its own account must agree with its files and with what was asked of it."""
-        in_force = trtexec_output.options_in_force(printed)
-        for name, wanted in trtexec.IN_FORCE.items():
-            if in_force.get(name, wanted) != wanted:
-                raise self._distrust(f"trtexec ran with '{name}: {in_force[name]}' instead of {wanted}")
+        said = trtexec_output.options_in_force(printed)
+        for name, wanted in trtexec.in_force(self._settings.dla).items():
+            if said.get(name, wanted) != wanted:
+                raise self._distrust(f"trtexec ran with '{name}: {said[name]}' instead of {wanted}")
         median_ms = trtexec_output.summary_ms(printed).get("median")
         if median_ms and abs(float(np.median(values_ms)) / median_ms - 1) > _MOST_DISAGREEMENT:
             raise self._distrust(f"the samples of trtexec lack the median of {median_ms} ms that it prints")
 
-    def _outputs(self, plan: str, free: bool, inputs: Mapping[str, Array]) -> list[Array]:
+    def _outputs(
+        self, plan: str, free: bool, inputs: Mapping[str, Array], names: Sequence[str]
+    ) -> list[Array]:
         contents = {
-            f"input{index}": np.ascontiguousarray(values).tobytes()
+            f"input{index}": trtexec.as_bound(self._offered, values).tobytes()
             for index, values in enumerate(inputs.values())
         }
         sizes = _shapes(inputs) if free else {}
         arguments = trtexec.run_arguments(list(inputs), self._settings.dla, sizes)
         done = self._passed(arguments, _RUN_LIMIT_S, contents, plan=plan)
-        return trtexec_output.outputs(done["files"]["output"])
+        found = trtexec_output.outputs(done["files"]["output"])
+        if set(found) != set(names):
+            wrote, wanted = ", ".join(found), ", ".join(names)
+            raise self._distrust(f"trtexec wrote the outputs {wrote}; the network has {wanted}")
+        return [found[name] for name in names]
 
     def _distrust(self, reason: str) -> DeviceError:
         return DeviceError(f"device {self._name}: {reason}")

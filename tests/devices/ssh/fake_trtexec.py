@@ -3,10 +3,13 @@
 
 import json
 import os
-import re
 import signal
 import sys
 from pathlib import Path
+
+import onnx
+
+_PLAN = b"plan of "
 
 HELP = """&&&& RUNNING TensorRT.trtexec [TensorRT v100300] # trtexec --help
   --onnx=<file>
@@ -62,7 +65,7 @@ def main():
             print("[8] false")
             print("&&&& FAILED TensorRT.trtexec [TensorRT v100300]")
             return 1
-        Path(options["saveEngine"]).write_bytes(b"plan of " + model[:8])
+        Path(options["saveEngine"]).write_bytes(_PLAN + model)
         if b"Killed" in model:
             os.kill(os.getpid(), signal.SIGKILL)
         if b"TooLarge" in model:
@@ -83,7 +86,8 @@ def main():
 
 def run(options):
     """Writes what was asked for about an engine."""
-    assert Path(options["loadEngine"]).read_bytes().startswith(b"plan of ")
+    plan = Path(options["loadEngine"]).read_bytes()
+    assert plan.startswith(_PLAN)
     graph = "Enabled" if "useCudaGraph" in options else "Disabled"
     print(
         f"[09/25/2026-10:00:00] [I] === Inference Options ===\n[09/25/2026-10:00:00] [I] CUDA Graph: {graph}"
@@ -97,10 +101,11 @@ def run(options):
         Path(options["exportProfile"]).write_text(json.dumps([{"count": 1}, *entries]))
         Path(options["exportLayerInfo"]).write_text(json.dumps({"Layers": [entries[0]["name"]]}))
     if "exportOutput" in options:
-        name, path = re.fullmatch(r"(\w+):(.*)", options["loadInputs"]).groups()
-        size = len(Path(path).read_bytes())
-        output = {"name": name, "dimensions": "1x2", "values": [size, 0.5]}
-        Path(options["exportOutput"]).write_text(json.dumps([output]))
+        size = len(Path(options["loadInputs"].partition(":")[2]).read_bytes())
+        names = [output.name for output in onnx.load_model_from_string(plan[len(_PLAN) :]).graph.output]
+        # As the real program: by name, in no order of the network's.
+        outputs = [{"name": name, "dimensions": "1x2", "values": [size, len(name)]} for name in sorted(names)]
+        Path(options["exportOutput"]).write_text(json.dumps(outputs))
 
 
 sys.exit(main())

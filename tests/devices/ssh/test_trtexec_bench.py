@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from benchmarks.loopback import Loopback
 from hwtickets.devices import DeviceProfile, open_bench
@@ -36,7 +38,19 @@ def test_inputs_arrive_as_raw_values(
 ) -> None:
     with open_bench(trt_board) as bench:
         outputs = bench.run(model, [inputs])
-    np.testing.assert_array_equal(outputs[0][0], [[inputs["x"].nbytes, 0.5]])
+    np.testing.assert_array_equal(outputs[0][0], [[inputs["x"].nbytes, len("y")]])
+
+
+def test_outputs_come_in_the_order_of_the_network(trt_board: DeviceProfile) -> None:
+    x, *outputs = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 2]) for name in ("x", "score", "box")
+    )
+    nodes = [helper.make_node("Relu", ["x"], ["score"]), helper.make_node("Sigmoid", ["x"], ["box"])]
+    graph = helper.make_graph(nodes, "two", [x], outputs)
+    two = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+    with open_bench(trt_board) as bench:
+        found = bench.run(two, [{"x": np.zeros((1, 2), np.float32)}])
+    assert [values[0, 1] for values in found[0]] == [len("score"), len("box")]
 
 
 def test_the_fingerprint_says_which_timing_options_are_in_force(trt_board: DeviceProfile) -> None:
