@@ -33,6 +33,7 @@ _OF_BOARD = (
         re.compile(r"Cuda failure|CUDA error|CUDA initialization failure|CUDA driver version", re.IGNORECASE),
         "its driver or GPU does not answer: look at dmesg on the board, and restart it",
     ),
+    (re.compile(r"Cannot create DLA engine"), "it has no DLA: add the device without --dla"),
 )
 
 

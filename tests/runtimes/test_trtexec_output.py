@@ -144,6 +144,7 @@ def test_a_failure_is_its_first_error() -> None:
         (1, "[E] Error[2]: [defaultAllocator.cpp::allocate::19] Cuda failure: out of memory", "close other"),
         (1, "[E] Error[6]: CUDA initialization failure with error: 35", "its driver or GPU does not answer"),
         (1, "[E] Saving engine to file failed.", "free some space on the board"),
+        (1, "[E] Cannot create DLA engine, 0 not available", "it has no DLA: add the device without --dla"),
         (-9, "[I] Building engine", "signal 9 ended it: look for a process killed for memory"),
         (1, "[E] [TRT] ModelImporter.cpp: Failed to parse ONNX model from file", None),
     ],
