@@ -17,6 +17,8 @@ from hwtickets.runtimes.tensorrt_forms import refusal_in
 from hwtickets.runtimes.tensorrt_layers import by_first_node, engine_layers
 
 _MOST_NOTES = 60
+#: A warning, after settings that say that graphs are on.
+_NO_CAPTURE = "not permitted under CUDA graph capture mode"
 #: What C++ prints where a value overflowed or is none; JSON spells both otherwise.
 _NO_NUMBER = re.compile(r"(?<=[\[,] )-?(?:nan|inf)(?=[, ])")
 #: What TensorRT and the system print when the board is the cause, and what to do there.
@@ -88,6 +90,13 @@ def options_in_force(printed: str) -> dict[str, str]:
     """What trtexec says of its own settings, e.g. "CUDA Graph": "Enabled"."""
     block = re.search(r"=== Inference Options ===(.*?)===", printed, re.DOTALL)
     return dict(re.findall(r"\[I\] ([\w -]+): *(.+?) *$", block[1], re.MULTILINE)) if block else {}
+
+
+def clock(printed: str) -> str:
+    """What was timed; names what a network pays for whose kernels were not launched as one graph."""
+    settings = options_in_force(printed)
+    graph = settings.get("CUDA Graph") != "Disabled" and _NO_CAPTURE not in printed
+    return "GPU time (trtexec)" if graph else "GPU time (trtexec, launched without a CUDA graph)"
 
 
 def summary_ms(printed: str) -> dict[str, float]:

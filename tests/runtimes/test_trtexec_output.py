@@ -66,10 +66,17 @@ def test_a_time_counts_if_its_settings_were_in_force(version: str) -> None:
     assert "Percentiles" not in found, "no settings of other parts"
 
 
+@RECORDED
+def test_a_time_without_a_graph_says_so(version: str) -> None:
+    assert output.clock(_text(f"{version}/timed.log")) == "GPU time (trtexec)"
+    assert "without a CUDA graph" in output.clock(_text(f"{version}/without-graph.log"))
+
+
 def test_11_has_no_graphs_on_the_accelerator() -> None:
     found = output.options_in_force(_text("trtexec-11.1.0/on-dla.log"))
     assert found["CUDA Graph"] == "Disabled"
     assert all(found.get(name, value) == value for name, value in trtexec.in_force(dla=True).items())
+    assert "without a CUDA graph" in output.clock(_text("trtexec-11.1.0/on-dla.log"))
 
 
 @pytest.mark.parametrize(

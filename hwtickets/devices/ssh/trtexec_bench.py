@@ -97,7 +97,7 @@ class TrtexecBench:
             raise self._distrust("the board throttled in every round; cool it, or lower its power mode")
         around = (clocks_mhz(clocks[0]), clocks_mhz(clocks[-1]))
         return {
-            name: Timing(values, "GPU time (trtexec)", discarded, around)
+            name: Timing(values, trtexec_output.clock(found[name]["printed"]), discarded, around)
             for name, values in samples_ms.items()
         }
 
