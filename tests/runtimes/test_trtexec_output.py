@@ -131,6 +131,20 @@ def test_all_of_the_time_of_a_recorded_engine_is_accounted_for() -> None:
     assert (stem.op_type, stem.mean_ms) == ("Convolution", 0.038464)
 
 
+def test_every_layer_of_an_engine_on_a_gpu_has_its_time_and_its_kernel() -> None:
+    profile, layers = (_text(f"titan-rtx-mobilenetv2/{name}.json") for name in ("profile", "layers"))
+    times = output.node_times(profile, layers)
+    known = engine_layers(layers)
+    assert [layer.name for layer in known] == list(output.layer_times_ms(profile))
+    assert len(times) == len(known) == 73
+    assert sum(time.mean_ms for time in times.values()) == pytest.approx(0.4704, abs=1e-4)
+    convolutions = [layer for layer in known if layer.kind == "Convolution"]
+    assert len(convolutions) == 53
+    assert {layer.precision for layer in convolutions} == {"int8"}
+    assert all(layer.nodes for layer in convolutions)
+    assert not any(layer.sparse for layer in known)
+
+
 def test_two_layers_of_one_node_are_added_up() -> None:
     entries = [{"name": name, "averageMs": ms} for name, ms in (("a + b", 0.25), ("c", 1.0), ("a + d", 0.5))]
     layers = {"Layers": [entry["name"] for entry in entries]}

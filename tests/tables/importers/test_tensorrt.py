@@ -65,6 +65,23 @@ def test_the_layers_of_torch_tensorrt(imported: Callable[..., LatencyTable], sam
     assert table.provenance["skipped"]["layers of the type kgen"] == 2
 
 
+def test_the_layers_of_an_engine_on_a_gpu(imported: Callable[..., LatencyTable]) -> None:
+    engine = Path(__file__).parents[2] / "data" / "trtexec" / "titan-rtx-mobilenetv2"
+    table = imported(engine / "layers.json", engine / "profile.json", precision="int8")
+    found = {spec: row.latency_ms for spec, row in table.rows.items()}
+    # MobileNetV2: its stem, a depthwise convolution, a projection into a sum and one without, its head.
+    assert {
+        OperatorSpec("conv", 3, 32, 3, 2, 1, 224, 224, "relu6"),
+        OperatorSpec("conv", 144, 144, 3, 2, 144, 56, 56, "relu6"),
+        OperatorSpec("conv", 144, 24, 1, 1, 1, 56, 56, residual=True),
+        OperatorSpec("conv", 144, 32, 1, 1, 1, 28, 28),
+        OperatorSpec("conv", 320, 1280, 1, 1, 1, 7, 7, "relu6"),
+        OperatorSpec("linear", 1280, 1000),
+    } <= set(found)
+    assert sum(row.networks for row in table.rows.values()) == 53
+    assert found[OperatorSpec("conv", 144, 144, 3, 2, 144, 56, 56, "relu6")] == 0.004608
+
+
 def test_a_recorded_engine_gives_the_rows_of_the_shipped_table(
     imported: Callable[..., LatencyTable], tmp_path: Path
 ) -> None:
