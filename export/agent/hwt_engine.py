@@ -1,11 +1,15 @@
 """Engines of TensorRT: run, timed with CUDA events, described by layer. Not measured on a board yet."""
 
+from array import array
+
 from hwt_build import logger, named, tensorrt
 from hwt_cuda import Cuda, gpu
 from hwt_refused import Refused
 
 #: GPU clocks need this long to rise.
 GPU_WARMUP_S = 0.2
+#: TensorRT's name of a type and the bytes of a value, by numpy's name.
+TYPES = {"float32": ("FLOAT", 4), "int32": ("INT32", 4), "int64": ("INT64", 8)}
 
 
 class Engine:
@@ -48,14 +52,13 @@ class Engine:
 
     def feed(self, inputs):
         """Puts the inputs on the GPU; those of new shapes get new memory and a new CUDA graph."""
-        for name in self._in:
-            self._check(name, inputs[name][0])
+        values = {name: self._bound(name, inputs[name][0], inputs[name][2]) for name in self._in}
         shapes = {name: tuple(inputs[name][1]) for name in self._in}
         known = shapes == self._shapes
         if not known:
             self._place(shapes)
         for name in self._in:
-            self._cuda.upload(self._memory[name], inputs[name][2])
+            self._cuda.upload(self._memory[name], values[name])
         if not known:
             self._capture()
         self._shapes = shapes
@@ -117,16 +120,32 @@ class Engine:
         for name, shape in shapes.items():
             self._context.set_input_shape(name, shape)
         for name in self._out:
-            self._check(name, "float32")
+            self._bound(name, "float32", b"")
         for name in (*self._in, *self._out):
-            size = 4 * product(self._context.get_tensor_shape(name))
+            size = self._bytes_each(name) * product(self._context.get_tensor_shape(name))
             self._memory[name] = self._cuda.allocate(size)
             self._context.set_tensor_address(name, self._memory[name].value)
 
-    def _check(self, name, dtype):
+    def _bound(self, name, dtype, data):
+        """The bytes of a tensor as the engine takes them: before 10 it has no integers of 64 bits."""
         kind = self._engine.get_tensor_dtype(name)
-        if dtype != "float32" or kind != self._trt.DataType.FLOAT:
-            raise Refused("model", f"{name} is {kind}, not float32", "export with float32 inputs and outputs")
+        if kind == self._kind(dtype):
+            return data
+        if dtype == "int64" and kind == self._kind("int32"):
+            return array("i", array("q", data)).tobytes()
+        raise Refused(
+            "model",
+            f"{name} is {kind}, not {dtype}",
+            "export with inputs of float32 or integers, outputs of float32",
+        )
+
+    def _bytes_each(self, name):
+        kind = self._engine.get_tensor_dtype(name)
+        return next(size for dtype, (_, size) in TYPES.items() if kind == self._kind(dtype))
+
+    def _kind(self, dtype):
+        """TensorRT's own name of a type; None where this version lacks it."""
+        return getattr(self._trt.DataType, TYPES[dtype][0], None) if dtype in TYPES else None
 
 
 def product(shape):

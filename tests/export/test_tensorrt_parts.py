@@ -8,6 +8,7 @@ from enum import IntEnum
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hwtickets.resources import resource_dir
@@ -178,6 +179,7 @@ class Memory:
 
     def upload(self, pointer: Any, data: bytes) -> None:
         assert len(data) == self.held[pointer.value - 1]
+        self.uploaded = data
 
     def synchronize(self) -> None:
         """Nothing is under way."""
@@ -205,16 +207,15 @@ class Context:
         return True
 
 
-def test_inputs_of_one_shape_share_memory_and_graph(hwt_build: ModuleType) -> None:
+def _engine(kinds: dict[str, str], memory: Memory, **types: str) -> Any:
+    """An engine of a TensorRT that has some types of data; tensors of other kinds than these are floats."""
     import hwt_engine  # type: ignore[import-not-found]
 
     engine = object.__new__(hwt_engine.Engine)
-    memory = Memory()
-    kind = SimpleNamespace(FLOAT="FLOAT")
     engine.__dict__.update(
         record={},
-        _trt=SimpleNamespace(DataType=kind),
-        _engine=SimpleNamespace(get_tensor_dtype=lambda name: "FLOAT"),
+        _trt=SimpleNamespace(DataType=SimpleNamespace(FLOAT="FLOAT", INT32="INT32", **types)),
+        _engine=SimpleNamespace(get_tensor_dtype=lambda name: kinds.get(name, "FLOAT")),
         _context=Context(),
         _cuda=memory,
         _in=["x"],
@@ -223,8 +224,38 @@ def test_inputs_of_one_shape_share_memory_and_graph(hwt_build: ModuleType) -> No
         _shapes=None,
         _launch=None,
     )
+    return engine
+
+
+def test_inputs_of_one_shape_share_memory_and_graph(hwt_build: ModuleType) -> None:
+    memory = Memory()
+    engine = _engine({}, memory)
     for batch, graphs in ((1, 1), (1, 1), (4, 2), (1, 3)):
         engine.feed({"x": ("float32", [batch, 3], bytes(12 * batch))})
         assert memory.held == [12 * batch, 8 * batch]
         assert memory.graphs == graphs
     assert engine.record == {"cuda_graph": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "types", "wanted"), [("INT64", {"INT64": "INT64"}, np.int64), ("INT32", {}, np.int32)]
+)
+def test_words_have_as_many_bits_as_the_engine_takes(
+    hwt_build: ModuleType, kind: str, types: dict[str, str], wanted: type
+) -> None:
+    memory, words = Memory(), np.array([[7, 1, -3]], np.int64)
+    _engine({"x": kind}, memory, **types).feed({"x": ("int64", [1, 3], words.tobytes())})
+    assert memory.uploaded == words.astype(wanted).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [({"x": "HALF"}, "x is HALF, not int64"), ({"x": "INT64", "y": "HALF"}, "y is HALF, not float32")],
+)
+def test_a_type_that_cannot_be_bound_is_refused_by_name(
+    hwt_build: ModuleType, kinds: dict[str, str], said: str
+) -> None:
+    from hwt_refused import Refused  # type: ignore[import-not-found]
+
+    with pytest.raises(Refused, match=said):
+        _engine(kinds, Memory(), INT64="INT64").feed({"x": ("int64", [1, 3], bytes(24))})
