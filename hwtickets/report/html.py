@@ -100,7 +100,7 @@ def _overview(networks: Sequence[Network]) -> str:
         reason = absent("no network has both a latency and an accuracy")
         return every + card("Latency against accuracy", "", reason)
     shown = [n for n in networks if n.accuracy(split) is not None and n.latency_ms is not None]
-    missing = ", ".join(network.name for network in networks if network not in shown)
+    missing = ", ".join(_lacking(network) for network in networks if network not in shown)
     marks = legend(shown, dashed="latency budget" if budget_limits(networks) else "")
     hint = (
         "Up and to the left is better. Bars span the 10th to the 90th percentile (under the mark where"
@@ -108,8 +108,12 @@ def _overview(networks: Sequence[Network]) -> str:
         " Networks drawn for a share of the dense latency stand where their ratio to it puts them: the"
         " machine was not equally fast at every measurement."
     )
-    note = absent(f"{missing} ({NOT_MEASURED})") if missing else ""
+    note = absent(missing) if missing else ""
     return every + card("Latency against accuracy", hint, chart(figure) + marks + note)
+
+
+def _lacking(network: Network) -> str:
+    return f"{network.name} ({'latency' if network.latency_ms is None else 'accuracy'} {NOT_MEASURED})"
 
 
 def _deployed(document: Document) -> str:

@@ -102,6 +102,13 @@ def test_what_was_not_measured_is_never_a_zero(unmeasured: dict[str, Any], tmp_p
     assert "no network was profiled" in page
 
 
+def test_a_network_that_no_chart_shows_is_named_with_what_it_lacks(
+    example: dict[str, Any], tmp_path: Path
+) -> None:
+    example["dense"]["accuracy"] = {"validation": None, "test": None}
+    assert "Not shown: dense (accuracy not measured), " in visible(build_views(example, tmp_path).html)
+
+
 def test_a_predicted_run_is_never_called_measured(predicted: dict[str, Any], tmp_path: Path) -> None:
     paths = build_views(predicted, tmp_path)
     page, markdown = visible(paths.html), paths.markdown.read_text(encoding="utf-8")
