@@ -120,32 +120,31 @@ class Engine:
         for name, shape in shapes.items():
             self._context.set_input_shape(name, shape)
         for name in self._out:
-            self._bound(name, "float32", b"")
+            if self._dtype(name) != "float32":
+                raise self._unfit(name, "float32")
         for name in (*self._in, *self._out):
-            size = self._bytes_each(name) * product(self._context.get_tensor_shape(name))
+            size = TYPES[self._dtype(name)][1] * product(self._context.get_tensor_shape(name))
             self._memory[name] = self._cuda.allocate(size)
             self._context.set_tensor_address(name, self._memory[name].value)
 
     def _bound(self, name, dtype, data):
-        """The bytes of a tensor as the engine takes them: before 10 it has no integers of 64 bits."""
-        kind = self._engine.get_tensor_dtype(name)
-        if kind == self._kind(dtype):
-            return data
-        if dtype == "int64" and kind == self._kind("int32"):
+        """The bytes of an input as the engine takes them: before 10 it has no integers of 64 bits."""
+        taken = self._dtype(name)
+        if (dtype, taken) == ("int64", "int32"):
             return array("i", array("q", data)).tobytes()
-        raise Refused(
-            "model",
-            f"{name} is {kind}, not {dtype}",
-            "export with inputs of float32 or integers, outputs of float32",
-        )
+        if dtype != taken:
+            raise self._unfit(name, dtype)
+        return data
 
-    def _bytes_each(self, name):
+    def _dtype(self, name):
+        """The name of a tensor's type in numpy; None for one that is not fed here. 8.5 has no INT64."""
         kind = self._engine.get_tensor_dtype(name)
-        return next(size for dtype, (_, size) in TYPES.items() if kind == self._kind(dtype))
+        known = (dtype for dtype, (own, _) in TYPES.items() if kind == getattr(self._trt.DataType, own, None))
+        return next(known, None)
 
-    def _kind(self, dtype):
-        """TensorRT's own name of a type; None where this version lacks it."""
-        return getattr(self._trt.DataType, TYPES[dtype][0], None) if dtype in TYPES else None
+    def _unfit(self, name, dtype):
+        text = f"{name} is {self._engine.get_tensor_dtype(name)}, not {dtype}"
+        return Refused("model", text, "export with inputs of float32 or integers, outputs of float32")
 
 
 def product(shape):
