@@ -78,7 +78,8 @@ class SearchConfig(_Config):
         resolution: Height and width of the images in pixels, one number for a square, or "512x1024"; None for
             the data set's own.
         supernet: The network that is searched; "module" for one of the user's own, with the sizes `reference`
-            (what builds it), `arguments` (of that) and `keep` (names of modules that are left alone).
+            (what builds it), `arguments` (of that), `keep` (names of modules that are left alone) and
+            `frozen` (names of modules and parameters that do not learn).
         checkpoint: File of the weights that it starts from, already trained on the task: the network as it is
             then is the dense one and the teacher. None for what builds it.
         device: The device whose latency counts.

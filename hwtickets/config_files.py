@@ -17,6 +17,8 @@ from hwtickets.files import read_text
 from hwtickets.resources import resource_dir
 
 _Model = TypeVar("_Model", bound=BaseModel)
+#: What a file may say in fewer words than the configuration has for it.
+_SHORTER = (*METRICS, "module")
 
 
 def load_config(file: Path | None, overrides: Mapping[str, Any]) -> SearchConfig:
@@ -134,7 +136,8 @@ def _first_fault(model: type[BaseModel], fault: ErrorDetails, where: str) -> Usa
     place = fault["loc"]
     key = ".".join(str(part) for part in place)
     if fault["type"] == "extra_forbidden":
-        return unknown("key", key, _siblings(model, place), where)
+        shorter = _SHORTER if where and len(place) == 1 else ()
+        return unknown("key", key, [*_siblings(model, place), *shorter], where)
     return UsageError(f"'{key}'{where} is not right: {fault['msg']} (given: {fault['input']!r})")
 
 

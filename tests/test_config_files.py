@@ -76,10 +76,13 @@ def test_a_wrong_value_is_one_line_that_says_what(values: dict[str, Any], reason
     assert "\n" not in str(caught.value)
 
 
-def test_a_wrong_key_of_a_file_names_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("epoch", "epochs"), ("latncy", "latency"), ("modul", "module")]
+)
+def test_a_wrong_key_of_a_file_names_the_file(tmp_path: Path, wrong: str, right: str) -> None:
     file = tmp_path / "a.yaml"
-    file.write_text("budgets: {latency: 40%}\nepoch: 3\n")
-    with pytest.raises(UsageError, match=r"unknown key 'epoch' in .*a\.yaml; did you mean 'epochs'"):
+    file.write_text(f"budgets: {{latency: 40%}}\n{wrong}: 3\n")
+    with pytest.raises(UsageError, match=rf"unknown key '{wrong}' in .*a\.yaml; did you mean '{right}'"):
         load_config(file, {})
 
 

@@ -230,16 +230,32 @@ def test_a_task_that_is_none_is_one_line(
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("frozen", "said"), [("", "all weights of the network are frozen"), ("norm", "module norm is frozen")]
-)
-def test_a_frozen_network_is_one_line(board: Path, tmp_path: Path, frozen: str, said: str) -> None:
-    model = Bars()
-    model.get_submodule(frozen).requires_grad_(False)
-    space = hw.SearchSpace.from_module(model, torch.zeros(1, 1, 12, 12))
-    with pytest.raises(UsageError, match=said) as raised:
+def test_a_frozen_network_is_one_line(board: Path, tmp_path: Path) -> None:
+    space = hw.SearchSpace.from_module(Bars().requires_grad_(False), torch.zeros(1, 1, 12, 12))
+    with pytest.raises(UsageError, match="all weights of the network are frozen") as raised:
         hw.search(space, bars(), BOARD, {"latency": "80%"}, tmp_path / "run", table=str(board), quiet=True)
     assert "requires_grad_(True)" in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("pipeline", ["two-in-one", "post-training"])
+def test_frozen_layers_lose_channels_but_learn_nothing(board: Path, tmp_path: Path, pipeline: str) -> None:
+    torch.manual_seed(0)
+    model = Bars().eval()
+    for name in ("stem", "norm"):
+        model.get_submodule(name).requires_grad_(False)
+    space = hw.SearchSpace.from_module(model, torch.zeros(1, 1, 12, 12))
+    settings = {"alignment": 4, "batch_size": 16, "epochs": 2, "pipeline": pipeline, "recipe": "finetune"}
+    settings |= {"table": str(board), "trials": 3 if pipeline == "post-training" else None}
+    run = tmp_path / "run"
+    hw.search(space, bars(), BOARD, {"latency": "55%"}, run, quiet=True, baseline=False, **settings)
+    drawn = hw.draw(run, {"latency": "40%"}, finetune_epochs=1, quiet=True)
+    ticket = drawn.module()
+    assert len(ticket.stem.weight) < 16
+    left = [(row == model.stem.weight).flatten(1).all(1).nonzero().item() for row in ticket.stem.weight]
+    for name, tensor in model.norm.state_dict().items():
+        assert name == "num_batches_tracked" or torch.equal(ticket.norm.state_dict()[name], tensor[left])
+    learning = {name for name, tensor in ticket.named_parameters() if tensor.requires_grad}
+    assert learning == {"mid.weight", "mid.bias", "head.weight", "head.bias"}
 
 
 def test_the_layer_that_spoils_the_outputs_is_named(board: Path, tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from hwtickets.errors import UsageError, unknown
+from hwtickets.modules.freezing import freeze
 from hwtickets.modules.head import replace_heads
 from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.modules.reference import TIMM, load_module, load_weights
 
-SIZES = ("reference", "arguments", "keep", "head")
+SIZES = ("reference", "arguments", "keep", "frozen", "head")
 
 
 def build_module(
@@ -22,8 +23,9 @@ def build_module(
     Args:
         input_shape: Channels, height and width (pixels) of one input.
         classes: Outputs; models of timm are built for so many unless the arguments say otherwise.
-        sizes: `reference`, and perhaps `arguments` of what builds it, `keep` (names of modules) and `head`
-            (names of the output layers that a transfer has replaced, to give `classes` outputs).
+        sizes: `reference`, and perhaps `arguments` of what builds it, `keep` (names of modules), `frozen`
+            (names of modules and parameters that do not learn) and `head` (names of the output layers that a
+            transfer has replaced, to give `classes` outputs).
         checkpoint: File of its weights; None for those that it is built with.
 
     Raises:
@@ -34,19 +36,22 @@ def build_module(
     for key in sizes:
         if key not in SIZES:
             raise unknown("size of a module", key, SIZES)
-    reference, arguments, keep = sizes.get("reference"), sizes.get("arguments", {}), sizes.get("keep", [])
+    reference, arguments = sizes.get("reference"), sizes.get("arguments", {})
+    keep, frozen = sizes.get("keep", []), sizes.get("frozen", [])
     if not isinstance(reference, str):
         raise UsageError(
             "supernet module needs its reference; name it with --module package.mod:build or timm:NAME"
         )
-    if not isinstance(arguments, dict) or not isinstance(keep, list | tuple):
+    lists = isinstance(keep, list | tuple) and isinstance(frozen, list | tuple)
+    if not isinstance(arguments, dict) or not lists:
         raise UsageError(
-            "a module's arguments are a mapping and its keep is a list, e.g. arguments: {width: 32},"
-            " keep: [head]"
+            "a module's arguments are a mapping, its keep and frozen are lists, e.g. arguments: {width: 32},"
+            " keep: [head], frozen: [stem]"
         )
     of_timm = reference.startswith(f"{TIMM}:")
     standard = {"num_classes": classes, "in_chans": input_shape[0]} if of_timm else {}
     body = load_module(reference, {**standard, **arguments})
+    freeze(body, frozen)
     heads = list(sizes.get("head", ()))
     replace_heads(body, heads, classes)
     if checkpoint is not None:

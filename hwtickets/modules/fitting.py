@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 
 from hwtickets.errors import HwticketsError, UsageError
-from hwtickets.modules.calls import body_name
 from hwtickets.modules.not_finite import where_not_finite
-from hwtickets.space.units import Unit
 from hwtickets.tasks.evaluation import evaluating
 from hwtickets.tasks.task import Task
-
-_UNFREEZE = "call requires_grad_(True) on what a search may train"
 
 
 @torch.no_grad()
@@ -61,22 +55,17 @@ def check_fit(task: Task, model: nn.Module, name: str) -> None:
         )
 
 
-def check_trainable(model: nn.Module, units: Iterable[Unit]) -> None:
-    """Looks for scales that are to tell what a channel is worth, but cannot learn.
+def check_trainable(model: nn.Module) -> None:
+    """Looks whether there is anything to train.
 
     Raises:
-        UsageError: One is frozen, or the whole network; names it.
+        UsageError: The whole network is frozen.
     """
-    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
-    if len(frozen) == len(list(model.parameters())):
-        raise UsageError(f"all weights of the network are frozen (requires_grad is False); {_UNFREEZE}")
-    for unit in units:
-        for factor in unit.factors:
-            if f"{factor.module}.{factor.tensor}" in frozen:
-                raise UsageError(
-                    f"module {body_name(factor.module)} is frozen (requires_grad is False), but its scales"
-                    f" tell what channels are worth; {_UNFREEZE}"
-                )
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UsageError(
+            "all weights of the network are frozen (requires_grad is False); call requires_grad_(True) on"
+            " what a search may train"
+        )
 
 
 def _reason(model: nn.Module, x: Tensor, outputs: Tensor) -> str:

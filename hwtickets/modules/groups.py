@@ -64,7 +64,7 @@ def find_groups(module: nn.Module, record: Record, keep: Sequence[str], denied: 
         channels = [places[component] for component in members]
         unit = None if reason else _unit(module, record, name, channels, path)
         if unit is None or not unit.importance:
-            unprunable[name] = reason or "there is neither a batch norm nor a layer that could take a gate"
+            unprunable[name] = reason or "no batch norm of it learns, no layer can take a gate"
             whole.update(dict.fromkeys(members, unprunable[name]))
             continue
         units[name] = unit
@@ -188,10 +188,12 @@ def _scales(
     """What a gate scales and the scales of norms that stand for channels: together, on all of their ways.
 
     On the inputs of all readers a gate stands for a channel as a whole, whatever lies before. Where not every
-    reader can take one, it sits on the outputs of those makers that no norm follows.
+    reader can take one, it sits on the outputs of those makers that no norm follows. A frozen scale tells
+    nothing, and no gate behind or before it stands for the channel but one on all readers.
     """
-    norms = tuple(member for member in members if member.name in path.norms)
-    if norms and path.exact:
+    scales = [member for member in members if member.name in path.norms]
+    norms = tuple(member for member in scales if module.get_parameter(member.name).requires_grad)
+    if norms and path.exact and len(norms) == len(scales):
         return (), norms
     layers = [member for member in members if record.weights.get(member.name) and _gateable(module, member)]
     taking = {member.name: member for member in layers if member.reads}
@@ -199,6 +201,8 @@ def _scales(
     readers = tuple(taking[name] for name in dict.fromkeys(path.readers) if name in taking)
     if readers and all(name in taking for name in path.readers):
         return readers, ()
+    if len(norms) < len(scales):
+        return (), ()
     makers = tuple(making[name] for name in dict.fromkeys(path.makers) if name in making)
     return makers or (() if norms else readers), norms
 

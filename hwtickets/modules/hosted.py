@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hwtickets.errors import HwticketsError, UsageError, unknown
 from hwtickets.modules.calls import Record, last_layers
+from hwtickets.modules.freezing import frozen_parts
 from hwtickets.modules.gates import place_gates
 from hwtickets.modules.multihead import convert
 from hwtickets.space.units import Unit
@@ -91,10 +92,13 @@ class HostedNetwork(Supernet):
                 raise unknown("module to keep", name, names)
         if not list(body.parameters()):
             raise UsageError(f"module {type(body).__name__} has no parameters; there is nothing to search")
+        frozen = frozen_parts(body)
         convert(body)
         self.body = body
         self.input_shape = tuple(input_shape)  # type: ignore[assignment]
         self.sizes = {"reference": reference, "arguments": dict(arguments or {}), "keep": list(keep)}
+        if frozen:
+            self.sizes["frozen"] = frozen
         self.present = {}
         run = record(weightless(self), self.input_shape, follow=False)
         self.classes = _outputs(self, run)

@@ -66,7 +66,7 @@ class Job:
         if config.supernet.name == MODULE:
             check_fit(task, model, f"module {config.supernet.title}")
         space = space_of(model, config.supernet.name)
-        check_trainable(model, space.units.values())
+        check_trainable(model)
         return Job.of(config, task, space, progress)
 
     @staticmethod

@@ -122,11 +122,42 @@ def test_scales_that_stand_for_a_channel_on_all_of_its_ways(network: type[nn.Mod
     assert found == FACTORS[network]
 
 
+def _frozen(network: type[nn.Module], part: str) -> Callable[[], nn.Module]:
+    def build() -> nn.Module:
+        module = network()
+        module.get_submodule(part).requires_grad_(False)
+        return module
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("network", "part", "expected"),
+    [
+        (_Chain, "second", {"make": ["gates.make"]}),
+        (_Chain, "make", {"make": ["body.second"]}),
+        (_HalfNormed, "norm", {"one": ["gates.one"]}),
+        (_GroupedReader, "norm", {"few": ["gates.few"]}),
+        (Residual, "second", {"stem.0": ["gates.stem/0"]}),
+    ],
+)
+def test_a_gate_stands_for_scales_that_are_frozen(
+    network: type[nn.Module], part: str, expected: dict[str, list[str]]
+) -> None:
+    _, space = hosted(_frozen(network, part))
+    found = {name: [factor.module for factor in unit.factors] for name, unit in space.units.items()}
+    assert found == FACTORS[network] | expected if network is Residual else found == expected
+    if network is _GroupedReader:
+        assert "no batch norm of it learns" in space.unprunable["one"]
+
+
 def _loss(outputs: Tensor, target: Tensor) -> Tensor:
     return (outputs * target).sum()
 
 
-@pytest.mark.parametrize("network", [_Stream, _HalfNormed, _Ghost, _GroupedReader])
+@pytest.mark.parametrize(
+    "network", [_Stream, _HalfNormed, _Ghost, _GroupedReader, _frozen(_HalfNormed, "norm")]
+)
 def test_the_score_is_the_squared_change_without_the_channel(network: Callable[[], nn.Module]) -> None:
     model, space = hosted(network)
     add_gates(model, units := space.units.values())

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.modules.building import build_module
 from hwtickets.modules.gates import add_gates, fold_gates
 from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.space.slicing import keep_channels, present_widths, resize
@@ -193,6 +194,32 @@ def test_a_rebuilt_network_takes_the_weights_and_knows_its_sizes() -> None:
     assert (attention.num_heads, attention.head_dim, attention.attn_dim) == (2, 4, 8)
     assert (attention.qkv.out_features, attention.proj.in_features) == (24, 8)
     assert present_widths(rebuilt, space.units.values()) == {"attention.qkv": 2, "wide": 8}
+
+
+def test_what_is_frozen_stays_frozen_in_a_network_that_is_built_anew() -> None:
+    model = Residual()
+    for name in ("stem", "third.0", "fourth.1"):
+        model.get_submodule(name).requires_grad_(False)
+    assert model.head.bias.requires_grad_(False) is model.head.bias
+    reference = "tests.modules.small_networks:Residual"
+    space = SearchSpace.from_module(model, torch.zeros(1, *IMAGE), reference=reference)
+    assert space.sizes["frozen"] == ["stem", "third.0", "fourth.1", "head.bias"]
+    rebuilt = build_module(IMAGE, 5, space.sizes)
+    assert _learning(rebuilt.body) == _learning(model) and rebuilt.sizes == space.sizes
+
+
+def _learning(network: nn.Module) -> list[str]:
+    return [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+
+
+@pytest.mark.parametrize(
+    ("frozen", "said"), [(["thirt"], "unknown part to freeze 'thirt'.*third"), ("stem", "frozen are lists")]
+)
+def test_parts_to_freeze_that_are_none_are_one_line(frozen: object, said: str) -> None:
+    sizes = {"reference": "tests.modules.small_networks:Residual", "frozen": frozen}
+    with pytest.raises(UsageError, match=said) as raised:
+        build_module(IMAGE, 5, sizes)
+    assert "\n" not in str(raised.value)
 
 
 def test_gates_stand_for_channels_and_fold_away() -> None:
