@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,14 +16,15 @@ _RIDGE = 0.2
 #: The same at least: where all inputs are zero, the weights stay.
 _LEAST_RIDGE = 1e-8
 
-Convolution = nn.Conv1d | nn.Conv2d
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 Layer = Convolution | nn.Linear
 
 
 def can_be_fitted(layer: nn.Module) -> bool:
     """Whether a layer does what `fit_layer` takes it to do, with weights of its own that may change."""
     # A subclass may compute something else, and a weight that is no parameter is made anew at every run.
-    if type(layer) not in (nn.Conv1d, nn.Conv2d, nn.Linear) or not isinstance(layer.weight, nn.Parameter):
+    fitted = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+    if type(layer) not in fitted or not isinstance(layer.weight, nn.Parameter):
         return False
     plain = isinstance(layer, nn.Linear) or layer.padding_mode == "zeros"
     return plain and layer.weight.requires_grad
@@ -77,32 +80,26 @@ def _inputs_at_rows(layer: Layer, x: Tensor, wanted: int) -> Tensor:
     if isinstance(layer, nn.Linear):
         x = x.flatten(0, -2)
         return x[_rows(len(x), wanted, x.device)][None]
-    # Convolutions along a row slide over an image of one column.
-    x = x if x.dim() == 4 else x[..., None]
-    of_axes = (layer.kernel_size, layer.stride, layer.dilation)
-    kernel, stride, dilation = ((*sides, 1)[:2] for sides in of_axes)
-    x = F.pad(x, (*_padding(layer, 1), *_padding(layer, 0)))
-    height, width = (
-        (x.shape[2 + axis] - dilation[axis] * (kernel[axis] - 1) - 1) // stride[axis] + 1 for axis in (0, 1)
-    )
-    rows = _rows(len(x) * height * width, wanted, x.device)
-    image, place = rows // (height * width), rows % (height * width)
-    lines = (place // width * stride[0])[:, None, None] + _taps(kernel[0], dilation[0], x)[:, None]
-    columns = (place % width * stride[1])[:, None, None] + _taps(kernel[1], dilation[1], x)
-    patches = x.movedim(1, -1)[image[:, None, None], lines, columns].movedim(-1, 1)
+    x = F.pad(x, [zeros for axis in reversed(range(x.dim() - 2)) for zeros in _padding(layer, axis)])
+    slides = list(zip(x.shape[2:], layer.kernel_size, layer.stride, layer.dilation, strict=True))
+    places = [(size - step * (taps - 1) - 1) // stride + 1 for size, taps, stride, step in slides]
+    rows = _rows(len(x) * math.prod(places), wanted, x.device)
+    image, *starts = torch.unravel_index(rows, (len(x), *places))
+    # For every row its inputs, by where they lie in a channel: one axis after the other.
+    at = torch.zeros(len(rows), 1, dtype=torch.int64, device=x.device)
+    for start, (size, taps, stride, step) in zip(starts, slides, strict=True):
+        along = start[:, None] * stride + torch.arange(0, taps * step, step, device=x.device)
+        at = (at[:, :, None] * size + along[:, None]).flatten(1)
+    patches = x.flatten(2)[image[:, None], :, at].mT
     return patches.reshape(len(rows), layer.groups, -1).transpose(0, 1)
 
 
 def _padding(layer: Convolution, axis: int) -> tuple[int, int]:
-    """Zeros before and after what comes in, along an axis of the image."""
-    if layer.padding == "valid" or axis == len(layer.kernel_size):
+    """Zeros before and after what comes in, along an axis that the kernel slides on."""
+    if layer.padding == "valid":
         return 0, 0
     if layer.padding == "same":
         total = layer.dilation[axis] * (layer.kernel_size[axis] - 1)
         return total // 2, total - total // 2
     pad = int(layer.padding[axis])
     return pad, pad
-
-
-def _taps(count: int, dilation: int, like: Tensor) -> Tensor:
-    return dilation * torch.arange(count, device=like.device)

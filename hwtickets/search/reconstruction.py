@@ -34,7 +34,7 @@ class Reconstruction:
     Layer by layer, in the order in which they run, the weights of a cut network are the solution of a ridge
     regression: from what comes into the layer now, the channels that are left of what it gave before the cut.
     So every layer makes up for what those before it lost, in one forward pass and without a gradient.
-    Fitted are linear layers and convolutions over rows and images, grouped and depthwise ones included.
+    Fitted are linear layers and convolutions over rows, images and volumes, grouped ones included.
     Layers that run more than once, are frozen, share their weights or have masked ones stay as they are.
     Source: He et al., Channel Pruning for Accelerating Very Deep Neural Networks (ICCV 2017), section 3.1,
     equation 3, and 3.2; the pull towards the weights of before is ours.

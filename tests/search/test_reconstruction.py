@@ -103,6 +103,8 @@ def test_channels_that_others_can_stand_for_are_made_up_for() -> None:
         nn.Conv2d(4, 6, 3, stride=2, padding="valid"),
         nn.Conv1d(4, 6, 5, stride=2, padding=3, dilation=2),
         nn.Conv1d(4, 8, 4, padding="same", groups=2, bias=False),
+        nn.Conv3d(4, 6, (3, 2, 3), stride=(1, 2, 1), padding=(1, 0, 2), dilation=(1, 1, 2)),
+        nn.Conv3d(4, 8, 3, padding="same", groups=4, bias=False),
         nn.Linear(8, 6),
     ],
     ids=str,
@@ -110,7 +112,7 @@ def test_channels_that_others_can_stand_for_are_made_up_for() -> None:
 def test_weights_are_found_again_by_what_they_gave(layer: nn.Module) -> None:
     torch.manual_seed(0)
     body = nn.Sequential(copy.deepcopy(layer), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
-    shape = (4, 20) if isinstance(layer, nn.Conv1d) else (4, 9, 8)
+    shape = {nn.Conv1d: (4, 20), nn.Conv3d: (4, 5, 6, 7)}.get(type(layer), (4, 9, 8))
     body(torch.zeros(1, *shape))
     model = HostedNetwork(body, shape).eval()
     space, cut = space_of(model, "module"), copy.deepcopy(model)
