@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from hwtickets.modules.layers import goes_by_group
-from hwtickets.space.units import Attribute, Member
+from hwtickets.space.units import Attribute, Member, Unit
 
 #: Names under which hosts keep how many heads there are.
 _HEADS = (
@@ -55,6 +55,25 @@ def host_attributes(module: nn.Module, members: Sequence[Member], width: int) ->
             ):
                 found[Attribute(name, key, value // width)] = None
     return tuple(dict.fromkeys([*found, *_of_head(module, members)]))
+
+
+def likely_attributes(module: nn.Module, unit: Unit) -> list[Attribute]:
+    """Whole numbers of hosts, whatever their names, that may count the channels of a unit; to be tried out.
+
+    Args:
+        module: The network, at full widths.
+        unit: One of its units; what it knows already is left out.
+    """
+    sizes = {unit.width, *(unit.width * len(_places(member)) for member in unit.members)}
+    hosts = {name: module.get_submodule(name) for name in _hosts(unit.members)}
+    own = {name: host for name, host in hosts.items() if not type(host).__module__.startswith("torch.nn.")}
+    found = [
+        Attribute(name, key, value // unit.width)
+        for name, host in own.items()
+        for key, value in vars(host).items()
+        if type(value) is int and value in sizes
+    ]
+    return [attribute for attribute in found if attribute not in unit.attributes]
 
 
 def _alone(module: nn.Module, host: str, size: int, members: Sequence[Member]) -> bool:

@@ -114,7 +114,9 @@ def _modules(run: Record, residual: Residual) -> tuple[tuple[str, ...], tuple[st
     for name, tensor in run.entered:
         if name and name not in calls:
             given.setdefault(name, []).append(tensor)
-    whole = [name for name, held in calls.items() if all(id(call) in own for call in held)]
+    # Not the lists that the code around goes through itself.
+    called = {name for name, _ in run.entered}
+    whole = [name for name in calls if name in called and all(id(call) in own for call in calls[name])]
     largest = [name for name in whole if not set(_around(name)[:-1]) & set(whole)]
     absent = [name for name in largest if all(id(call) in inside for call in calls[name])]
     idle = [name for name, tensors in given.items() if all(id(tensor) in made for tensor in tensors)]

@@ -15,7 +15,7 @@ from hwtickets.modules.factors import Path, paths
 from hwtickets.modules.gates import GATES
 from hwtickets.modules.labels import Freeze, axes_of
 from hwtickets.modules.layers import KERNEL
-from hwtickets.space.units import Member, Unit
+from hwtickets.space.units import Attribute, Member, Unit
 
 Slot = tuple[str, int]
 #: Where a component lies: places along a dimension of a tensor, by tensor and dimension.
@@ -39,7 +39,13 @@ class Groups:
     unit_of: dict[int, str] = field(default_factory=dict)
 
 
-def find_groups(module: nn.Module, record: Record, keep: Sequence[str], denied: Mapping[str, str]) -> Groups:
+def find_groups(
+    module: nn.Module,
+    record: Record,
+    keep: Sequence[str],
+    denied: Mapping[str, str],
+    counting: Mapping[str, Sequence[Attribute]],
+) -> Groups:
     """Sorts the channels of a recorded module into units.
 
     Args:
@@ -47,6 +53,7 @@ def find_groups(module: nn.Module, record: Record, keep: Sequence[str], denied: 
         record: Its recorded run.
         keep: Names of modules that are left alone, with everything inside of them.
         denied: Reasons by name of units that turned out not to be removable.
+        counting: Numbers of hosts by name of the unit that turned out to count its channels.
     """
     found = components(record.ties)
     frozen = [*_kept(record, keep), *record.ties.frozen]
@@ -62,7 +69,7 @@ def find_groups(module: nn.Module, record: Record, keep: Sequence[str], denied: 
         name = _free_name(record.producers[maker[members[0]]][0], [*units, *unprunable])
         reason = denied.get(name) or _too_few(members)
         channels = [places[component] for component in members]
-        unit = None if reason else _unit(module, record, name, channels, path)
+        unit = None if reason else _unit(module, record, name, channels, path, counting.get(name, ()))
         if unit is None or not unit.importance:
             unprunable[name] = reason or "no batch norm of it learns, no layer can take a gate"
             whole.update(dict.fromkeys(members, unprunable[name]))
@@ -160,7 +167,14 @@ def _free_name(where: str, taken: Iterable[str]) -> str:
     return name
 
 
-def _unit(module: nn.Module, record: Record, name: str, channels: Sequence[Places], path: Path) -> Unit:
+def _unit(
+    module: nn.Module,
+    record: Record,
+    name: str,
+    channels: Sequence[Places],
+    path: Path,
+    counting: Sequence[Attribute],
+) -> Unit:
     written = {int(labels[0]) for _, labels in record.producers}
     members = []
     for full, axis in channels[0]:
@@ -178,7 +192,7 @@ def _unit(module: nn.Module, record: Record, name: str, channels: Sequence[Place
     gate = [Member(f"{GATES}.{name.replace('.', '/')}", "weight", 0)] if gates else []
     factors = (*norms, *gate)
     importance = gate[0].module if gate else _norm_of(members) if norms else ""
-    attributes = host_attributes(module, members, width)
+    attributes = (*host_attributes(module, members, width), *counting)
     return Unit(name, block, width, importance, None, tuple(members), attributes, gates, factors)
 
 

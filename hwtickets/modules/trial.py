@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch.utils._pytree import tree_flatten
 
 from hwtickets.errors import HwticketsError
+from hwtickets.modules.attributes import likely_attributes
 from hwtickets.modules.calls import Call, Record
 from hwtickets.modules.forms import Form, Sizes
 from hwtickets.modules.groups import Groups, find_groups
@@ -16,13 +18,16 @@ from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.modules.recorder import record
 from hwtickets.modules.shapes import FREE
 from hwtickets.space.slicing import resize
+from hwtickets.space.units import Attribute
 
 
 def tried_groups(model: HostedNetwork, run: Record, keep: Sequence[str]) -> Groups:
     """The units of a hosted network that can really be removed.
 
-    Those whose removal makes the forward pass fail, or compute with other numbers than foreseen (a size that
-    the code has written down, a slice at a fixed place), are listed as unprunable with what was seen.
+    Where a removal goes wrong, numbers that the code around keeps are tried: one that makes it go right when
+    it falls with the channels counts them, whatever its name. Units whose removal still makes the forward
+    pass fail, or compute with other numbers than foreseen (a size that the code has written down, a slice at
+    a fixed place), are listed as unprunable with what was seen.
 
     Args:
         model: Without weights, at full widths.
@@ -30,20 +35,35 @@ def tried_groups(model: HostedNetwork, run: Record, keep: Sequence[str]) -> Grou
         keep: Names of modules that are left alone.
     """
     denied: dict[str, str] = {}
-    groups = find_groups(model, run, keep, denied)
+    counting: dict[str, tuple[Attribute, ...]] = {}
+    groups = find_groups(model, run, keep, denied, counting)
     while groups.units and _failure(model, run, groups, list(groups.units)):
-        found = _culprits(model, run, groups)
-        denied |= found
-        groups = find_groups(model, run, keep, denied)
+        alone = {name: _failure(model, run, groups, [name]) for name in groups.units}
+        failing = {name: reason for name, reason in alone.items() if reason} or _together(model, run, groups)
+        for name, reason in failing.items():
+            counted = () if name in counting or not alone[name] else _counting(model, run, groups, name)
+            if counted:
+                counting[name] = counted
+            else:
+                denied[name] = reason
+        groups = find_groups(model, run, keep, denied, counting)
     return groups
 
 
-def _culprits(model: HostedNetwork, run: Record, groups: Groups) -> dict[str, str]:
-    """Units that fail alone; if none does, those that fail together with the ones before."""
-    alone = {name: _failure(model, run, groups, [name]) for name in groups.units}
-    failing = {name: reason for name, reason in alone.items() if reason}
-    if failing:
-        return failing
+def _counting(model: HostedNetwork, run: Record, groups: Groups, name: str) -> tuple[Attribute, ...]:
+    """Numbers of hosts with which the channels of a unit can be removed: one, else all; none if it fails."""
+    unit = groups.units[name]
+    likely = likely_attributes(model, unit)
+    for chosen in [*((one,) for one in likely), tuple(likely)]:
+        counted = replace(unit, attributes=(*unit.attributes, *chosen))
+        tried = replace(groups, units={**groups.units, name: counted})
+        if chosen and not _failure(model, run, tried, [name]):
+            return chosen
+    return ()
+
+
+def _together(model: HostedNetwork, run: Record, groups: Groups) -> dict[str, str]:
+    """The first unit that fails together with the ones before."""
     good: list[str] = []
     for name in groups.units:
         reason = _failure(model, run, groups, [*good, name])

@@ -72,7 +72,9 @@ class Reconstruction:
         home = next(model.parameters()).device
         layers = dict(model.to(device).named_modules())
         masked = {name.rpartition(".")[0] for name, mask in network.masks.items() if not bool(mask.all())}
-        names = [name for name in self._outputs if name in layers and name not in masked]
+        # Where a branch is gone, something else goes by the names of its layers.
+        left = [name for name in self._outputs if isinstance(layers.get(name), Layer)]
+        names = [name for name in left if name not in masked]
         hooks = [layers[name].register_forward_pre_hook(self._fitting(name, network)) for name in names]
         with one_line(_DOING, device, SMALLER_BATCHES), _hooked(hooks), statistics_of_batches(model):
             model(self._images)

@@ -92,6 +92,27 @@ class Joined(nn.Module):
         return self.head(F.max_pool2d(x, 2).flatten(1))
 
 
+class Halves(nn.Module):
+    """Halves of what a layer makes, the second one led through the blocks of a list, as detectors have them.
+
+    Its code counts channels by numbers of its own, whose names say nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c, self.out, self.times, self.steps = 8, 10, 2, 8
+        self.make, self.join = _conv(3, 2 * self.c), _conv(3 * self.c, self.out)
+        self.blocks = nn.ModuleList([nn.Sequential(_conv(self.c, 6), nn.ReLU(), _conv(6, self.c))])
+        self.head = nn.Linear(self.out, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = list(F.relu(self.make(x)).split((self.c, self.c), 1))
+        for block in self.blocks:
+            parts.append(parts[-1] + block(parts[-1]))
+        x = F.relu(self.join(torch.cat(parts, 1)))
+        return self.head(x.reshape(len(x), self.out, -1).mean(2))
+
+
 class Plain(nn.Module):
     """Convolutions without norms and a flattened map."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tests.modules.small_networks import hosted, shrunk
+from tests.modules.small_networks import Halves, hosted, shrunk
 
 
 class _Block(nn.Sequential):
@@ -39,3 +39,10 @@ def test_numbers_that_can_mean_one_kind_of_channels_alone_are_corrected() -> Non
     assert (body.last.in_channels, body.last.out_channels) == (12, 12)
     assert body.last_channel == body.inplanes == body.classifier[1].in_features == 3
     assert (body.last[0].in_channels, body.last[0].out_channels) == (7, 3)
+
+
+def test_numbers_of_any_name_are_found_by_trying() -> None:
+    model, space = hosted(Halves)
+    cut = shrunk(model, space, {"make.0": torch.arange(5), "join.0": torch.arange(7)})
+    assert (cut.body.c, cut.body.out) == (5, 7)
+    assert (cut.body.steps, cut.body.times) == (8, 2), "of no use to anybody, so nothing to do with channels"

@@ -24,7 +24,7 @@ from hwtickets.space.space import space_of
 from hwtickets.sparsity.choices import price_space
 from hwtickets.sparsity.coupled import CoupledSpace
 from tests.modules.residual_networks import Blocks, Reading
-from tests.modules.small_networks import IMAGE, Residual, Tokens, hosted, masked, some_channels
+from tests.modules.small_networks import IMAGE, Halves, Residual, Tokens, hosted, masked, some_channels
 
 BRANCHES = {
     Blocks: {
@@ -35,6 +35,7 @@ BRANCHES = {
     },
     Residual: {"first": ["first.0"]},
     Tokens: {"attention": ["attention.qkv"], "wide": ["wide"]},
+    Halves: {"blocks.0": ["blocks.0.0.0"]},
 }
 
 

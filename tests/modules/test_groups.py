@@ -12,6 +12,7 @@ from hwtickets.space.slicing import keep_channels
 from tests.modules.small_networks import (
     IMAGE,
     Grouped,
+    Halves,
     Joined,
     Plain,
     Residual,
@@ -34,6 +35,7 @@ UNITS = {
         "last": 4,
     },
     Joined: {"one.0": 8, "other.0": 4, "wide.0": 4},
+    Halves: {"make.0": 8, "blocks.0.0.0": 6, "join.0": 10},
     Plain: {"first": 8, "second": 12, "hidden": 10},
     Tokens: {"attention.qkv": 4, "wide": 24},
     Sequences: {

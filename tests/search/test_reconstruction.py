@@ -16,6 +16,7 @@ from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.sparsity.allocation import Allocation
 from hwtickets.sparsity.mask import Masks
 from hwtickets.training.batchnorm import statistics_of_batches
+from tests.modules.residual_networks import Blocks
 from tests.modules.small_networks import (
     IMAGE,
     Grouped,
@@ -64,6 +65,16 @@ def test_a_cut_network_comes_nearer_to_the_uncut_one(network: Callable[[], nn.Mo
         before = _gap(model, cut.model, unseen)
         reconstruction.apply(cut)
         assert _gap(model, cut.model, unseen) < 0.5 * before
+
+
+@pytest.mark.parametrize(("network", "gone"), [(Blocks, "second"), (Residual, "first"), (Tokens, "wide")])
+def test_what_is_left_is_fitted_where_a_branch_is_gone(network: Callable[[], nn.Module], gone: str) -> None:
+    model, space = hosted(network)
+    kept = some_channels(space, 1) | dict.fromkeys(space.branches[gone], torch.arange(0))
+    cut, unseen = _cut(model, space, kept), _images(IMAGE, 2)
+    before = _gap(model, cut.model, unseen)
+    Reconstruction(model, space, space.dense(), _images(IMAGE, 1)).apply(cut)
+    assert _gap(model, cut.model, unseen) < 0.5 * before
 
 
 class Twins(nn.Module):
