@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from torch import nn
 
@@ -57,21 +57,20 @@ def host_attributes(module: nn.Module, members: Sequence[Member], width: int) ->
     return tuple(dict.fromkeys([*found, *_of_head(module, members)]))
 
 
-def likely_attributes(module: nn.Module, unit: Unit) -> list[Attribute]:
+def likely_attributes(module: nn.Module, unit: Unit, read: Collection[tuple[str, str]]) -> list[Attribute]:
     """Whole numbers of hosts, whatever their names, that may count the channels of a unit; to be tried out.
 
     Args:
         module: The network, at full widths.
         unit: One of its units; what it knows already is left out.
+        read: What the network reads of itself when it runs, as (module, attribute).
     """
     sizes = {unit.width, *(unit.width * len(_places(member)) for member in unit.members)}
-    hosts = {name: module.get_submodule(name) for name in _hosts(unit.members)}
-    own = {name: host for name, host in hosts.items() if not type(host).__module__.startswith("torch.nn.")}
     found = [
-        Attribute(name, key, value // unit.width)
-        for name, host in own.items()
-        for key, value in vars(host).items()
-        if type(value) is int and value in sizes
+        Attribute(host, key, value // unit.width)
+        for host in _hosts(unit.members)
+        for key, value in vars(module.get_submodule(host)).items()
+        if type(value) is int and value in sizes and (host, key) in read
     ]
     return [attribute for attribute in found if attribute not in unit.attributes]
 

@@ -15,6 +15,7 @@ from hwtickets.modules.calls import Call, Record
 from hwtickets.modules.forms import Form, Sizes
 from hwtickets.modules.groups import Groups, find_groups
 from hwtickets.modules.hosted import HostedNetwork
+from hwtickets.modules.reading import Number, numbers_read
 from hwtickets.modules.recorder import record
 from hwtickets.modules.shapes import FREE
 from hwtickets.space.slicing import resize
@@ -37,11 +38,14 @@ def tried_groups(model: HostedNetwork, run: Record, keep: Sequence[str]) -> Grou
     denied: dict[str, str] = {}
     counting: dict[str, tuple[Attribute, ...]] = {}
     groups = find_groups(model, run, keep, denied, counting)
+    read: set[Number] | None = None
     while groups.units and _failure(model, run, groups, list(groups.units)):
         alone = {name: _failure(model, run, groups, [name]) for name in groups.units}
         failing = {name: reason for name, reason in alone.items() if reason} or _together(model, run, groups)
+        read = numbers_read(model) if read is None else read
         for name, reason in failing.items():
-            counted = () if name in counting or not alone[name] else _counting(model, run, groups, name)
+            known = name in counting or not alone[name]
+            counted = () if known else _counting(model, run, groups, name, read)
             if counted:
                 counting[name] = counted
             else:
@@ -50,14 +54,17 @@ def tried_groups(model: HostedNetwork, run: Record, keep: Sequence[str]) -> Grou
     return groups
 
 
-def _counting(model: HostedNetwork, run: Record, groups: Groups, name: str) -> tuple[Attribute, ...]:
+def _counting(
+    model: HostedNetwork, run: Record, groups: Groups, name: str, read: set[Number]
+) -> tuple[Attribute, ...]:
     """Numbers of hosts with which the channels of a unit can be removed: one, else all; none if it fails."""
     unit = groups.units[name]
-    likely = likely_attributes(model, unit)
-    for chosen in [*((one,) for one in likely), tuple(likely)]:
+    likely = likely_attributes(model, unit, read)
+    several = [tuple(likely)] if len(likely) > 1 else []
+    for chosen in [*((one,) for one in likely), *several]:
         counted = replace(unit, attributes=(*unit.attributes, *chosen))
         tried = replace(groups, units={**groups.units, name: counted})
-        if chosen and not _failure(model, run, tried, [name]):
+        if not _failure(model, run, tried, [name]):
             return chosen
     return ()
 
