@@ -138,7 +138,8 @@ def _first_fault(model: type[BaseModel], fault: ErrorDetails, where: str) -> Usa
     if fault["type"] == "extra_forbidden":
         shorter = _SHORTER if where and len(place) == 1 else ()
         return unknown("key", key, [*_siblings(model, place), *shorter], where)
-    return UsageError(f"'{key}'{where} is not right: {fault['msg']} (given: {fault['input']!r})")
+    reason = fault["msg"].removeprefix("Value error, ")
+    return UsageError(f"'{key}'{where} is not right: {reason} (given: {fault['input']!r})")
 
 
 def _siblings(model: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

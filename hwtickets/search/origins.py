@@ -21,30 +21,34 @@ class Origins(Hook):
 
     Args:
         units: Units of the search space.
-
-    Attributes:
-        named: Numbers by the name of the unit's importance factors: cut along with those, as a companion of
-            `keep_channels`.
     """
 
     name = "origins"
 
     def __init__(self, units: Iterable[Unit]) -> None:
-        self._units = list(units)
-        self.named = {_key(unit): torch.arange(unit.width) for unit in self._units}
+        self._left: dict[str, Tensor] = {unit.name: torch.arange(unit.width) for unit in units}
 
     def channels(self) -> dict[str, Tensor]:
         """Original numbers of the channels that are left, by unit."""
-        return {unit.name: self.named[_key(unit)] for unit in self._units if _key(unit) in self.named}
+        return dict(self._left)
+
+    def cut(self, kept: Channels, widths: Mapping[str, int]) -> None:
+        """Follows a cut.
+
+        Args:
+            kept: What `keep_channels` was told to keep.
+            widths: Channels by unit after it; a unit that went with its branch has none.
+        """
+        rest = narrowed(self._left, kept)
+        self._left = {name: numbers for name, numbers in rest.items() if widths[name]}
 
     def tensors(self) -> dict[str, Tensor]:
         """The numbers."""
-        return self.named
+        return self._left
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Goes on from saved numbers."""
-        self.named.clear()
-        self.named.update(tensors)
+        self._left = dict(tensors)
 
 
 def narrowed(channels: Channels, kept: Channels) -> dict[str, Tensor]:
@@ -89,7 +93,3 @@ def _numbers(unit: str, text: str) -> list[int]:
     except ValueError as error:
         raise HwticketsError(f"ticket: '{text}' are no channels of unit {unit}; draw it again") from error
     return [number for run in ends for number in range(run[0], run[-1] + 1)]
-
-
-def _key(unit: Unit) -> str:
-    return f"{unit.importance}.weight"

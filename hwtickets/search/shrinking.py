@@ -153,8 +153,9 @@ class ProgressiveShrink(Hook):
         widths = present_widths(loop.model, units.values())
         drawn = pricing.draw(scores, limits, widths)
         kept = {name: torch.from_numpy(index) for name, index in best_channels(scores, drawn.widths).items()}
-        companions = [self._ema.shadow, self._masks.masks, self._origins.named]
+        companions = [self._ema.shadow, self._masks.masks]
         keep_channels(loop.model, units.values(), kept, loop.optimizer, companions)
+        self._origins.cut(kept, present_widths(loop.model, units.values()))
         self._masks.after_cut(loop.model)
         lay_channels_last(loop.model)
         self._scores.reset()

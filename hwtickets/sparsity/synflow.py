@@ -42,7 +42,7 @@ class SynFlow(WeightImportance):
         Raises:
             HwticketsError: A flow is negative: the network takes differences, or norms of its own.
         """
-        model = _positive(evidence.model)
+        model = _positive(evidence.model).requires_grad_(True)
         weights = evidence.weights(model)
         first = next(iter(weights.values()))
         shape = evidence.model.input_shape

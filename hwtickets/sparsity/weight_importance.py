@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -126,6 +127,19 @@ def gradients_of(output: Tensor, weights: list[Tensor], create_graph: bool = Fal
     )
 
 
+@contextmanager
+def differentiable(weights: Iterable[Tensor]) -> Iterator[None]:
+    """Within it all of some weights have gradients; what is frozen tells what it is worth, too."""
+    frozen = [weight for weight in weights if not weight.requires_grad]
+    for weight in frozen:
+        weight.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for weight in frozen:
+            weight.requires_grad_(False)
+
+
 def checked(scores: WeightScores, importance: WeightImportance) -> WeightScores:
     """The scores, if all of them are numbers.
 
@@ -163,7 +177,7 @@ def _mean_over_batches(
     device = weights[0].device
     totals = [torch.zeros_like(weight) for weight in weights]
     count = 0
-    with evaluating(evidence.model), torch.enable_grad():
+    with evaluating(evidence.model), torch.enable_grad(), differentiable(weights):
         for x, target in evidence.batches():
             gradients = gradient(evidence.loss(evidence.model(x.to(device)), target.to(device)), weights)
             totals = [total + part.detach() for total, part in zip(totals, gradients, strict=True)]

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from hwtickets.errors import HwticketsError
 from hwtickets.search.origins import Origins, as_text, from_text, narrowed
-from hwtickets.space.slicing import keep_channels
+from hwtickets.space.slicing import keep_channels, present_widths
 from hwtickets.space.space import SearchSpace
 from hwtickets.supernets import Supernet
+from tests.modules.residual_networks import Blocks
+from tests.modules.small_networks import hosted
 
 NUMBERS = st.sets(st.integers(0, 300), min_size=1).map(sorted)
 
@@ -47,18 +49,21 @@ def test_two_cuts_leave_the_numbers_that_the_supernet_gave(
             name: torch.randperm(width, generator=generator)[: width - 3].sort().values
             for name, width in widths.items()
         }
-        before = origins.channels()
-        keep_channels(model, units.values(), kept, companions=[origins.named])
-        expected = narrowed(before, kept)
-        assert {n: c.tolist() for n, c in origins.channels().items()} == {
-            n: c.tolist() for n, c in expected.items()
-        }
+        keep_channels(model, units.values(), kept)
+        origins.cut(kept, present_widths(model, units.values()))
     for name, numbers in origins.channels().items():
         assert numbers.tolist() == model.get_parameter(f"{units[name].importance}.weight").tolist()
-    keep_channels(
-        model, units.values(), {first: torch.empty(0, dtype=torch.long)}, companions=[origins.named]
-    )
+    keep_channels(model, units.values(), none := {first: torch.empty(0, dtype=torch.long)})
+    origins.cut(none, present_widths(model, units.values()))
     assert first not in origins.channels() and last in origins.channels()
+
+
+def test_a_branch_takes_the_numbers_of_all_of_its_units_along() -> None:
+    model, space = hosted(Blocks)
+    origins = Origins(space.units.values())
+    keep_channels(model, space.units.values(), gone := {space.branches["third"][0]: torch.arange(0)})
+    origins.cut(gone, present_widths(model, space.units.values()))
+    assert set(origins.channels()) == set(space.units) - set(space.branches["third"])
 
 
 def test_a_unit_without_channels_has_no_origins() -> None:

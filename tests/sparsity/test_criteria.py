@@ -67,6 +67,14 @@ def test_scores_by_hand(name: str, hosted: tuple[HostedNetwork, SearchSpace]) ->
     assert _scores(name, *hosted, [1.0, 1.0]) == pytest.approx(BY_HAND[name])
 
 
+@pytest.mark.parametrize("name", BY_HAND)
+def test_frozen_weights_tell_as_much(name: str, hosted: tuple[HostedNetwork, SearchSpace]) -> None:
+    model, _ = hosted
+    model.body.first.requires_grad_(False)
+    assert _scores(name, *hosted, [1.0, 1.0]) == pytest.approx(BY_HAND[name])
+    assert not model.body.first.weight.requires_grad and model.body.second.weight.requires_grad
+
+
 def test_the_gradient_flow_by_hand(hosted: tuple[HostedNetwork, SearchSpace]) -> None:
     # L = y, y = s f x. Over the four weights that are scored, f, L is linear, so its Hessian is zero ...
     assert _scores("grasp", *hosted, [1.0, 1.0]) == [0.0, 0.0]
