@@ -13,12 +13,10 @@ from torch.utils.data import TensorDataset
 
 import hwtickets as hw
 from hwtickets.cli.main import run as command
-from hwtickets.devices import DeviceProfile
-from hwtickets.devices.registry import profile_path, save_profile
 from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.sparsity.ticket import Ticket
-from hwtickets.tables import Calibration, LatencyTable, Row, save_table
 from hwtickets.tasks import custom
+from tests.toy_boards import known_board, save_board_table
 
 BOARD = "board-of-the-doors"
 
@@ -65,24 +63,11 @@ def space() -> Any:
 @pytest.fixture(scope="module")
 def board(space: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A device that only a table describes: nothing is timed."""
-    widths = ({name: width for name in space.units} for width in (4, 8, 12, 16))
-    specs = {operator.spec for own in widths for operator in space.graph(own)}
-    table = LatencyTable(
-        *(BOARD, "trtexec", "fp16"),
-        batch=1,
-        alignment=4,
-        fingerprint={"device": BOARD},
-        rows={spec: Row(1e-4 + spec.macs / 1e7, 1e-5, 100, 2) for spec in specs},
-        calibration=Calibration(0.001, 1.0, 0.0005),
-        error={"median_error": 0.1, "p90_error": 0.2},
-        provenance={"source": "made up"},
-    )
     folder = tmp_path_factory.mktemp("board")
-    save_table(table, folder)
-    facts = {"description": "a toy", "connection": "none", "runtime": "trtexec", "precisions": ("fp16",)}
-    save_profile(DeviceProfile.model_validate({"name": BOARD, **facts}))
-    yield folder
-    profile_path(BOARD).unlink()
+    networks = [{name: width for name in space.units} for width in (4, 8, 12, 16)]
+    save_board_table(BOARD, space, networks, 4, folder)
+    with known_board(BOARD):
+        yield folder
 
 
 @pytest.fixture(scope="module")

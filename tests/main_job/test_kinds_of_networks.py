@@ -12,43 +12,27 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 import hwtickets as hw
-from hwtickets.devices import DeviceProfile
-from hwtickets.devices.registry import profile_path, save_profile
 from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.ticket import Ticket
-from hwtickets.tables import Calibration, LatencyTable, Row, save_table
 from tests.modules.residual_networks import Blocks
 from tests.modules.small_networks import IMAGE, Grouped, Halves, Joined
+from tests.toy_boards import known_board, save_board_table
 
 BOARD = "board-of-the-kinds"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def board() -> Iterator[None]:
-    """A device that only a table describes: nothing is timed."""
-    facts = {"description": "a toy", "connection": "none", "runtime": "trtexec", "precisions": ("fp16",)}
-    save_profile(DeviceProfile.model_validate({"name": BOARD, **facts}))
-    yield
-    profile_path(BOARD).unlink()
+    with known_board(BOARD):
+        yield
 
 
 def _table(space: SearchSpace, folder: Path) -> str:
     random = np.random.default_rng(0)
-    some = (
+    some = [
         {name: int(random.integers(1, u.width + 1)) for name, u in space.units.items()} for _ in range(12)
-    )
-    specs = {operator.spec for widths in (space.dense(), *some) for operator in space.graph(widths)}
-    table = LatencyTable(
-        *(BOARD, "trtexec", "fp16"),
-        batch=1,
-        alignment=1,
-        fingerprint={"device": BOARD},
-        rows={spec: Row(1e-4 + spec.macs / 1e7, 1e-5, 100, 2) for spec in specs},
-        calibration=Calibration(0.001, 1.0, 0.0005),
-        error={"median_error": 0.1, "p90_error": 0.2},
-        provenance={"source": "made up"},
-    )
-    save_table(table, folder)
+    ]
+    save_board_table(BOARD, space, [space.dense(), *some], 1, folder)
     return str(folder)
 
 
