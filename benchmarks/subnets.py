@@ -2,9 +2,10 @@
 
 Four groups of networks: widths uniform over all aligned ones, or sparse (most branches gone, as in tickets of
 small budgets); deployed forms as the draw would choose them, or random. Predicted by the table as it was
-stored, by the table with the search's correction to the device's present speed (from eight other networks),
-and by the best straight line through MACs (fitted on as many further networks of the same group, which is
-generous to it).
+stored, by the table with the search's correction to the device's present speed (from eight other networks,
+timed just before), by the table at the speed that the dense network had beside them, and by the best straight
+line through MACs (fitted on as many further networks of the same group, which is generous to it). The last
+two are free of what the neighbours of a shared machine change from one minute to the next.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.choices import price_network
 from hwtickets.tables import LatencyTable, table_for
 from hwtickets.tables.accuracy import accuracy, macs_accuracy
-from hwtickets.tables.measure import Journal, measure_networks
+from hwtickets.tables.measure import Journal, Latencies, measure_networks
 
 Distribution = Literal["uniform", "sparse"]
 DISTRIBUTIONS: tuple[Distribution, ...] = ("uniform", "sparse")
 FORMS = ("drawn", "random")
+PREDICTORS = ("table", "table, corrected", "table, beside dense", "MACs")
 #: Share of the branches that a network of the sparse group loses.
 REMOVED = 0.65
 #: Away from the seeds that tables are built and checked with.
@@ -110,34 +112,38 @@ class Bench:
             self.space, self.device.alignment, LatencyCost(self.table).additive(), 10 * self.seed + place
         )
         samples = sampler.networks(2 * self.networks, distribution, forms)
-        measured_ms = self._measure(samples)
+        dense = self.space.graph(self.space.dense())
+        measured = self._measure(samples, dense)
+        measured_ms = measured.median_ms
         fitted, checked = samples[: self.networks], samples[self.networks :]
         fitted_ms, checked_ms = measured_ms[: self.networks], measured_ms[self.networks :]
         predicted_ms = np.array([self.table.predict(sample.graph).ms for sample in checked])
+        speed = measured.reference_ms / self.table.predict(dense).ms
         plain = [[self.space.plain_graph(sample.widths) for sample in part] for part in (fitted, checked)]
         macs = macs_accuracy(plain[0], fitted_ms, plain[1], checked_ms)
         return {
             "networks": len(checked),
             "correction": profile.correction,
+            "speed": speed,
             "fastest_ms": float(checked_ms.min()),
             "slowest_ms": float(checked_ms.max()),
             "table": accuracy(predicted_ms, checked_ms),
             "table, corrected": accuracy(profile.correction * predicted_ms, checked_ms),
+            "table, beside dense": accuracy(speed * predicted_ms, checked_ms),
             "MACs": {key.removeprefix("macs_"): value for key, value in macs.items()},
             "predicted_ms": (profile.correction * predicted_ms).tolist(),
             "measured_ms": checked_ms.tolist(),
         }
 
-    def _measure(self, samples: list[Sample]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _measure(self, samples: list[Sample], reference: OperatorGraph) -> Latencies:
         graphs = [sample.graph for sample in samples]
-        reference = self.space.graph(self.space.dense())
         with (
             TemporaryDirectory(prefix="hwtickets-") as folder,
             open_bench(self.device) as bench,
             Progress().stage("measure", len(graphs), "network") as stage,
         ):
             journal = Journal(Path(folder) / "networks.jsonl", {})
-            return measure_networks(graphs, reference, bench, journal, stage).median_ms
+            return measure_networks(graphs, reference, bench, journal, stage)
 
 
 def rows_of(distribution: str, forms: str, result: dict[str, Any]) -> list[list[str]]:
@@ -152,7 +158,7 @@ def rows_of(distribution: str, forms: str, result: dict[str, Any]) -> list[list[
             percent(result[predictor]["p90_error"]),
             f"{result[predictor]['kendall_tau']:.3f}",
         ]
-        for predictor in ("table", "table, corrected", "MACs")
+        for predictor in PREDICTORS
     ]
 
 

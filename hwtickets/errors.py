@@ -7,9 +7,10 @@ from difflib import get_close_matches
 
 
 class HwticketsError(Exception):
-    """An expected failure; its text is printed as it is, without a traceback."""
+    """An expected failure; its text is printed as it is, without a traceback, after its label."""
 
     exit_code: int = 1
+    label: str = "error"
 
 
 class UsageError(HwticketsError):
@@ -28,6 +29,12 @@ class DeviceError(HwticketsError):
     """The device cannot be reached or cannot do what is asked."""
 
     exit_code = 4
+
+
+class NotMeasuredError(DeviceError):
+    """The result is there, but predicted: there is a table of the device and no device."""
+
+    label = "note"
 
 
 class NumericsError(HwticketsError):

@@ -108,15 +108,15 @@ def run(arguments: list[str]) -> int:
     try:
         return app(args=arguments, prog_name="hwtickets", standalone_mode=False) or 0
     except HwticketsError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(str(error), error.exit_code, error.label)
     except _ParseError as error:
         return _fail(_advice(error), UsageError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
 
 
-def _fail(text: str, code: int) -> int:
-    print(f"error: {text}", file=sys.stderr)
+def _fail(text: str, code: int, label: str = HwticketsError.label) -> int:
+    print(f"{label}: {text}", file=sys.stderr)
     return code
 
 

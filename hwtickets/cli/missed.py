@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hwtickets.errors import BudgetError, DeviceError, HwticketsError, NumericsError
+from hwtickets.errors import BudgetError, HwticketsError, NotMeasuredError, NumericsError
 
 
 def not_kept(ticket: Mapping[str, Any], measured: bool, folder: Path | str) -> HwticketsError:
@@ -27,8 +27,8 @@ def not_kept(ticket: Mapping[str, Any], measured: bool, folder: Path | str) -> H
     return BudgetError(f"no ticket kept the budget as {known}; the nearest one is in {folder}")
 
 
-def not_measured(table: str, again: str, budgets: Mapping[str, str]) -> DeviceError:
-    """The error that a predicted result ends with: it is there, but nobody has measured it.
+def not_measured(table: str, again: str, budgets: Mapping[str, str]) -> NotMeasuredError:
+    """The note that a predicted result ends with: it is there, but nobody has measured it.
 
     Args:
         table: Name of the table that it is predicted from.
@@ -36,7 +36,7 @@ def not_measured(table: str, again: str, budgets: Mapping[str, str]) -> DeviceEr
         budgets: Metric to limit.
     """
     limits = "".join(f" --{metric} {text}" for metric, text in budgets.items())
-    return DeviceError(
+    return NotMeasuredError(
         f"latencies are predicted from table {table}, not measured; to measure them on a board: hwtickets"
         f" devices add NAME --ssh user@host; {again} --device NAME{limits}"
     )

@@ -118,7 +118,7 @@ def search(config: SearchConfig, folder: Path, resume: bool, dry_run: bool, as_j
     Raises:
         BudgetError: The ticket misses a budget; the nearest one is there all the same. Dry, none can keep it.
         NumericsError: Its precisions cost more of the score than they may; it is there all the same.
-        DeviceError: Latencies are predicted, as there is no device; all the rest is there.
+        NotMeasuredError: Latencies are predicted, as there is no device; all the rest is there.
     """
     from hwtickets.progress import Progress
 

@@ -89,13 +89,15 @@ class Latencies:
 
     Attributes:
         median_ms: (networks,) medians, freed of the machine's changes of speed.
+        reference_ms: Median of the reference that ran beside them.
         runs: Timed runs of each network.
     """
 
     def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
         reference_ms = np.array([record["reference_ms"] for record in records])
         # The reference ran in every batch: where it was slower than usual, so were its neighbours.
-        speed = np.median(reference_ms) / reference_ms
+        self.reference_ms = float(np.median(reference_ms))
+        speed = self.reference_ms / reference_ms
         self.median_ms: NDArray[np.float64] = np.array([record["median_ms"] for record in records]) * speed
         self.runs: list[int] = [int(record["runs"]) for record in records]
 

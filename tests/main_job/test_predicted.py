@@ -104,7 +104,7 @@ def test_every_view_says_that_it_is_predicted_and_from_what(
     assert f"predicted from table {_TABLE}, not measured" in shown.out
     assert " measured)" not in shown.out and "TensorRT builds fp16 from it" in shown.out
     line = shown.err.strip().splitlines()[-1]
-    assert line.startswith(f"error: latencies are predicted from table {_TABLE}, not measured; to measure")
+    assert line.startswith(f"note: latencies are predicted from table {_TABLE}, not measured; to measure")
     assert f"hwtickets draw {predicted} --device NAME --latency 75%" in line
     for name in ("report.md", "report.html"):
         page = (predicted / "report" / name).read_text()
