@@ -18,20 +18,20 @@ from hwtickets.space.operators import OperatorSpec
 from hwtickets.tables.estimator import Estimator
 from hwtickets.tables.families import group
 from hwtickets.tables.fit import Fit
-from hwtickets.tables.observations import Measured
+from hwtickets.tables.observations import Matrix, Measured, Vector
 
 #: Profile time in ms and number of nodes, by operator name.
 Times = Mapping[str, tuple[float, int]]
 
-#: What profiling a node costs at most, in ms (measured: 1 to 2 us).
-_MOST_NODE_MS = 0.002
 #: Relative standard deviation of a share that was seen once.
 _SHARE_NOISE = 0.05
 #: A node takes this share of its profile time at least, whatever profiling it costs.
 _LEAST_SHARE = 0.2
-#: Relative standard deviation of networks around the sum of their operators, and of what profiles make of a
-#: group of operators.
-_NETWORK_NOISE, _GROUP_SPREAD = 0.02, 0.25
+#: How much of a network it takes, in networks, to believe that profiling costs something.
+_NODE_DOUBT = 0.1
+#: Candidates for the relative standard deviation of networks around the sum of their operators, and that of
+#: what profiles make of a group of operators.
+_NETWORK_NOISES, _GROUP_SPREAD = (0.02, 0.04, 0.08, 0.16), 0.25
 
 
 def fit_shares(networks: Sequence[Measured], times: Sequence[Times], alignment: int) -> Fit:
@@ -58,13 +58,21 @@ def fit_shares(networks: Sequence[Measured], times: Sequence[Times], alignment: 
 
 
 def _node_cost(networks: Sequence[Measured], times: Sequence[Times]) -> float:
-    """What profiling costs a node: by which the profiles exceed the latencies."""
-    excess = [
-        (sum(ms for ms, _ in own.values()) - network.latency_ms)
-        / max(1, sum(nodes for _, nodes in own.values()))
-        for network, own in zip(networks, times, strict=True)
-    ]
-    return float(np.clip(np.median(excess), 0.0, _MOST_NODE_MS))
+    """What profiling costs a node, in ms: what profiles hold besides a multiple of the latencies.
+
+    The multiple is 1 where the machine was as fast when it profiled as when it timed. Seen: 1 to 2 us on one
+    machine, 7 us on another.
+    """
+    from scipy.optimize import nnls
+
+    latency_ms = np.array([network.latency_ms for network in networks])
+    profiled_ms = np.array([sum(ms for ms, _ in own.values()) for own in times])
+    nodes = np.array([sum(count for _, count in own.values()) for own in times])
+    a_node = nodes / latency_ms
+    # Where nothing tells the two apart, it is the machine's speed.
+    doubt = [0.0, _NODE_DOUBT * float(np.median(a_node))]
+    equations = np.vstack([np.stack([np.ones(len(networks)), a_node], axis=1), doubt])
+    return float(nnls(equations, np.append(profiled_ms / latency_ms, 0.0))[0][1])
 
 
 def _without_profiling(time_ms: float, nodes: int, node_ms: float) -> float:
@@ -86,12 +94,29 @@ def _adding_up(
     networks: Sequence[Measured], latency_ms: Mapping[OperatorSpec, float]
 ) -> dict[OperatorSpec, float]:
     """Latencies whose sums are the networks', each group of operators by a factor: 1 but for good reason."""
+    from scipy.optimize import lsq_linear
+
     place = {name: index for index, name in enumerate(sorted({group(spec) for spec in latency_ms}))}
     shares = np.zeros((len(networks), len(place)))
     for row, network in zip(shares, networks, strict=True):
         for operator in network.graph:
             row[place[group(operator.spec)]] += latency_ms[operator.spec] / network.latency_ms
-    known = shares.T @ shares / _NETWORK_NOISE**2 + np.eye(len(place)) / _GROUP_SPREAD**2
-    missed = shares.T @ (1 - shares.sum(axis=1)) / _NETWORK_NOISE**2
-    factors = np.maximum(1 + np.linalg.solve(known, missed), _LEAST_SHARE)
-    return {spec: ms * float(factors[place[group(spec)]]) for spec, ms in latency_ms.items()}
+    missed = 1 - shares.sum(axis=1)
+    noise = _most_likely_noise(shares, missed)
+    # A factor that is cut off afterwards would be missing in the sums: the others have to know of it.
+    found = lsq_linear(
+        np.vstack([shares / noise, np.eye(len(place)) / _GROUP_SPREAD]),
+        np.concatenate([missed / noise, np.zeros(len(place))]),
+        bounds=(_LEAST_SHARE - 1, np.inf),
+    )
+    return {spec: ms * float(1 + found.x[place[group(spec)]]) for spec, ms in latency_ms.items()}
+
+
+def _most_likely_noise(shares: Matrix, missed: Vector) -> float:
+    """Of networks around the sum of their operators, by the evidence of what the sums miss."""
+
+    def evidence(noise: float) -> float:
+        covariance = _GROUP_SPREAD**2 * shares @ shares.T + noise**2 * np.eye(len(missed))
+        return float(-missed @ np.linalg.solve(covariance, missed) - np.linalg.slogdet(covariance)[1])
+
+    return max(_NETWORK_NOISES, key=evidence)

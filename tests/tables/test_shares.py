@@ -28,12 +28,15 @@ def _profiled(graph: OperatorGraph, speed: float, node_ms: float, random: np.ran
     }
 
 
-def _networks(count: int, seed: int) -> tuple[list[Measured], list[Times]]:
+def _networks(
+    count: int, seed: int, node_ms: float = 0.001, noise: float = 0.0
+) -> tuple[list[Measured], list[Times]]:
     random = np.random.default_rng(seed)
     graphs = [_chain(*(16 * random.integers(1, 9, size=4))) for _ in range(count)]
-    networks = [Measured(graph, sum(_true_ms(operator.spec) for operator in graph)) for graph in graphs]
-    times = [_profiled(graph, random.uniform(0.8, 1.2), 0.001, random) for graph in graphs]
-    return networks, times
+    times = [_profiled(graph, random.uniform(0.8, 1.2), node_ms, random) for graph in graphs]
+    total_ms = [sum(_true_ms(operator.spec) for operator in graph) for graph in graphs]
+    factors = random.lognormal(0, noise, count) if noise else np.ones(count)
+    return [Measured(graph, ms) for graph, ms in zip(graphs, total_ms * factors, strict=True)], times
 
 
 def test_shares_of_a_network_make_up_its_latency_whatever_the_speed_of_its_profile() -> None:
@@ -53,6 +56,19 @@ def test_operators_that_occur_once_are_found_and_evened_out() -> None:
     assert len(errors) > 45
     assert abs(np.median(errors)) < 0.03
     assert np.percentile(np.abs(errors), 90) < 0.08
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_slow_and_busy_machine_does_not_bend_them(seed: int) -> None:
+    networks, times = _networks(36, seed, node_ms=0.008, noise=0.05)
+    fit = fit_shares(networks, times, 16)
+    errors = np.array([ms / _true_ms(spec) - 1 for spec, ms in fit.latency_ms.items()])
+    assert abs(np.median(errors)) < 0.05
+    small = np.array([spec.macs for spec in fit.latency_ms]) < 1e6
+    assert abs(np.median(errors[small]) - np.median(errors[~small])) < 0.25
+    sums = [sum(fit.latency_ms[operator.spec] for operator in network.graph) for network in networks]
+    true = [sum(_true_ms(operator.spec) for operator in network.graph) for network in networks]
+    assert np.median(np.array(sums) / true) == pytest.approx(1, abs=0.05)
 
 
 def test_what_the_runtime_dropped_takes_nothing() -> None:
