@@ -155,7 +155,7 @@ class Comparison:
                 profile_networks(plan.profiled, bench, journal, stage)
             with clock.of("ends"):
                 ends = [*plan.calibration, *plan.check]
-                measure_networks(ends, plan.reference, bench, journal, stage, first=plan.most)
+                measure_networks(ends, plan.references, bench, journal, stage, first=plan.most)
             with clock.of("adaptive"):
                 return measure_plan(plan, bench, journal, stage)
 
@@ -169,7 +169,7 @@ class Comparison:
             self.progress.stage("fixed", total=len(graphs), unit="network") as stage,
             clock.of("fixed"),
         ):
-            found = measure_networks(graphs, self.plan.reference, bench, journal, stage)
+            found = measure_networks(graphs, self.plan.references, bench, journal, stage)
         return [Measured(graph, ms) for graph, ms in zip(graphs, found.median_ms.tolist(), strict=True)]
 
     def _table(self, design: Design, campaign: Campaign) -> LatencyTable:

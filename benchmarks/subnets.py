@@ -32,6 +32,7 @@ from hwtickets.sparsity.choices import price_network
 from hwtickets.tables import LatencyTable, table_for
 from hwtickets.tables.accuracy import accuracy, macs_accuracy
 from hwtickets.tables.measure import Journal, Latencies, measure_networks
+from hwtickets.tables.sampling import reference_networks
 
 Distribution = Literal["uniform", "sparse"]
 DISTRIBUTIONS: tuple[Distribution, ...] = ("uniform", "sparse")
@@ -113,7 +114,7 @@ class Bench:
         )
         samples = sampler.networks(2 * self.networks, distribution, forms)
         dense = self.space.graph(self.space.dense())
-        measured = self._measure(samples, dense)
+        measured = self._measure(samples)
         measured_ms = measured.median_ms
         fitted, checked = samples[: self.networks], samples[self.networks :]
         fitted_ms, checked_ms = measured_ms[: self.networks], measured_ms[self.networks :]
@@ -135,15 +136,16 @@ class Bench:
             "measured_ms": checked_ms.tolist(),
         }
 
-    def _measure(self, samples: list[Sample], reference: OperatorGraph) -> Latencies:
+    def _measure(self, samples: list[Sample]) -> Latencies:
         graphs = [sample.graph for sample in samples]
+        references = reference_networks(self.space, self.device.alignment)
         with (
             TemporaryDirectory(prefix="hwtickets-") as folder,
             open_bench(self.device) as bench,
             Progress().stage("measure", len(graphs), "network") as stage,
         ):
             journal = Journal(Path(folder) / "networks.jsonl", {})
-            return measure_networks(graphs, reference, bench, journal, stage)
+            return measure_networks(graphs, references, bench, journal, stage)
 
 
 def rows_of(distribution: str, forms: str, result: dict[str, Any]) -> list[list[str]]:

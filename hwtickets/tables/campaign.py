@@ -51,7 +51,7 @@ def measure_plan(plan: Plan, bench: Bench, journal: Journal, stage: Stage) -> Ca
     profiles = profile_networks(plan.profiled, bench, journal, stage)
     batches = _measure_operators(plan, profiles, bench, journal, stage)
     rest = [*plan.calibration, *plan.check]
-    measure_networks(rest, plan.reference, bench, journal, stage, first=plan.most, write=plan.write)
+    measure_networks(rest, plan.references, bench, journal, stage, first=plan.most, write=plan.write)
     graphs = [plan.pool[place] for batch in batches for place in batch.networks]
     count, calibrated = len(graphs), len(graphs) + len(plan.calibration)
     latencies = measured(journal, [*range(count), *range(plan.most, plan.most + len(rest))])
@@ -86,7 +86,7 @@ def _measure_operators(
             stage.spare(plan.most - done)
             return batches
         graphs = [plan.pool[place] for place in batch.networks]
-        measure_networks(graphs, plan.reference, bench, journal, stage, first=done)
+        measure_networks(graphs, plan.references, bench, journal, stage, first=done)
         done += len(graphs)
 
 

@@ -16,7 +16,7 @@ from hwtickets.progress import Progress
 from hwtickets.space.operators import OperatorGraph
 from hwtickets.tables.accuracy import table_accuracy
 from hwtickets.tables.measure import Journal, measure_networks
-from hwtickets.tables.sampling import Space, corner_networks, sampled_alignment, sampled_networks
+from hwtickets.tables.sampling import Space, reference_networks, sampled_alignment, sampled_networks
 from hwtickets.tables.table import LatencyTable
 
 #: Far from the seeds of `build_table`, so that the networks are new to the table.
@@ -74,7 +74,8 @@ def check_table(
         progress.stage("check table", samples, "network") as stage,
     ):
         journal = Journal(Path(folder) / "check.jsonl", {})
-        measured_ms = measure_networks(graphs, corner_networks(space)[0], bench, journal, stage).median_ms
+        references = reference_networks(space, alignment)
+        measured_ms = measure_networks(graphs, references, bench, journal, stage).median_ms
     predicted_ms = np.array([table.predict(graph).ms for graph in graphs])
     scale = float(np.median(measured_ms / predicted_ms))
     return TableCheck(

@@ -1,4 +1,4 @@
-"""Measuring many networks: in small interleaved batches next to one reference, resumable."""
+"""Measuring many networks: in small interleaved batches next to a large and a small one, resumable."""
 
 from __future__ import annotations
 
@@ -89,22 +89,41 @@ class Latencies:
 
     Attributes:
         median_ms: (networks,) medians, freed of the machine's changes of speed.
-        reference_ms: Median of the reference that ran beside them.
+        reference_ms: Median of the first reference that ran beside them.
         runs: Timed runs of each network.
     """
 
     def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
-        reference_ms = np.array([record["reference_ms"] for record in records])
-        # The reference ran in every batch: where it was slower than usual, so were its neighbours.
-        self.reference_ms = float(np.median(reference_ms))
-        speed = self.reference_ms / reference_ms
-        self.median_ms: NDArray[np.float64] = np.array([record["median_ms"] for record in records]) * speed
+        median_ms = np.array([record["median_ms"] for record in records])
+        references_ms = np.array([record["references_ms"] for record in records])
+        self.reference_ms = float(np.median(references_ms[:, 0]))
+        self.median_ms: NDArray[np.float64] = median_ms * _usual_speed(median_ms, references_ms)
         self.runs: list[int] = [int(record["runs"]) for record in records]
+
+
+def _usual_speed(median_ms: NDArray[np.float64], references_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each latency is to be multiplied by to be that at the machine's usual speed.
+
+    The references ran in every batch: where they were slower than usual, so were their neighbours. What fills
+    a shared cache is slowed down by others more than what does not, so a network's factor lies between those
+    of the references as its latency does.
+
+    Args:
+        median_ms: (networks,).
+        references_ms: (networks, references), of its batch.
+    """
+    spells = np.log(references_ms)
+    usual = np.median(spells, axis=0)
+    factors = []
+    for latency, spell in zip(np.log(median_ms), spells, strict=True):
+        order = np.argsort(spell)
+        factors.append(np.exp(np.interp(latency, spell[order], (usual - spell)[order])))
+    return np.array(factors)
 
 
 def measure_networks(
     graphs: Sequence[OperatorGraph],
-    reference: OperatorGraph,
+    references: Sequence[OperatorGraph],
     bench: Bench,
     journal: Journal,
     stage: Stage,
@@ -115,7 +134,7 @@ def measure_networks(
 
     Args:
         graphs: The networks, all with one input shape.
-        reference: A network that is timed along with every batch.
+        references: Networks that are timed along with every batch; see `reference_networks`.
         bench: Where to measure.
         journal: Holds what is already measured and receives the rest.
         stage: Is advanced by one a network.
@@ -125,6 +144,8 @@ def measure_networks(
     numbered = dict(enumerate(graphs, first))
     model = _written(write, first, bench) if write else _skeletons(numbered, bench)
     size = BATCH * bench.boards
+    # The first one ties several boards together; the others are timed by one of them.
+    beside = {f"{REFERENCE} {place}" if place else REFERENCE: graph for place, graph in enumerate(references)}
     for begin in range(first, first + len(graphs), size):
         batch = [
             index
@@ -134,8 +155,8 @@ def measure_networks(
         if not batch:
             continue
         models = {str(index): model(index) for index in batch}
-        models[REFERENCE] = timed_model(reference, bench.fingerprint)
-        timings = bench.time(models, random_inputs(reference), RUNS, WARMUP_RUNS, SECONDS_A_BATCH)
+        models |= {name: timed_model(graph, bench.fingerprint) for name, graph in beside.items()}
+        timings = bench.time(models, random_inputs(references[0]), RUNS, WARMUP_RUNS, SECONDS_A_BATCH)
         for index in batch:
             timing = timings[str(index)]
             journal.put(
@@ -144,7 +165,7 @@ def measure_networks(
                 median_ms=timing.p50_ms,
                 p10_ms=timing.p10_ms,
                 p90_ms=timing.p90_ms,
-                reference_ms=timings[REFERENCE].p50_ms,
+                references_ms=[timings[name].p50_ms for name in beside],
                 runs=timing.runs,
                 discarded_runs=timing.discarded,
                 clocks_mhz=[dict(clocks) for clocks in timing.clocks_mhz],

@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from hwtickets.space.operators import OperatorGraph
 from hwtickets.tables.deployed import deployed_model
-from hwtickets.tables.sampling import ModuleSpace, Space, corner_networks, sampled, space_id
+from hwtickets.tables.sampling import (
+    ModuleSpace,
+    Space,
+    corner_networks,
+    reference_networks,
+    sampled,
+    space_id,
+)
 
 #: Networks that the operators are fitted on at most, for each unit of the space. More than this gained
 #: nothing (60 networks for 15 units: median error 1.8 %, 200: 1.4 %, 300: 1.4 %).
@@ -33,7 +40,7 @@ class Plan:
     Attributes:
         coupled: Whether the space is.
         alignment: Of the widths.
-        reference: Timed along with every batch.
+        references: Timed along with every batch.
         corners: How many networks at the beginning of the pool are the largest one, in each form.
         pool: Networks that the operators may be fitted on.
         first: How many of them are measured in any case, from the first on: the corners, and a Latin
@@ -63,7 +70,7 @@ class Plan:
         )
         self._space, self._timed = space, [*parts[1], *parts[2]]
         self.most = len(corners) + fitted
-        self.reference = corners[0]
+        self.references = reference_networks(space, alignment)
         self.corners = len(corners)
         self.pool: list[OperatorGraph] = [*corners, *first, *candidates]
         self.first = min(self.most, len(corners) + len(first))
@@ -77,6 +84,7 @@ class Plan:
             "most_networks": self.most,
             "calibration_networks": len(self.calibration),
             "check_networks": len(self.check),
+            "reference_networks": len(self.references),
         }
 
     @property

@@ -83,6 +83,12 @@ def corner_networks(space: Space) -> list[OperatorGraph]:
     ]
 
 
+def reference_networks(space: Space, alignment: int) -> list[OperatorGraph]:
+    """The largest and the smallest network, in the first forms: what others are timed beside."""
+    smallest = {unit: space.widths_allowed(unit, alignment)[0] for unit in space.units}
+    return [corner_networks(space)[0], space.graph(smallest)]
+
+
 def sampled_alignment(space: Space, alignment: int) -> int:
     """What widths of measured networks are multiples of: the device's alignment, or less in narrow spaces.
 

@@ -25,7 +25,7 @@ def test_every_operator_of_a_space_is_profiled_and_its_networks_are_timed(
     graphs, journal = corner_networks(space), Journal(tmp_path / "journal.jsonl", {})
     with open_bench(get_device(name)) as bench, _QUIET.stage("measure") as stage:
         profiles = profile_networks(graphs, bench, journal, stage)
-        latencies = measure_networks(graphs, graphs[0], bench, journal, stage)
+        latencies = measure_networks(graphs, graphs[:1], bench, journal, stage)
     assert set(profiles) == {operator.spec for graph in graphs for operator in graph}
     assert all(profile.time_ms > 0 and profile.nodes >= 1 for profile in profiles.values())
     assert len(latencies.median_ms) == len(graphs) and min(latencies.median_ms) > 0
