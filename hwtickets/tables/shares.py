@@ -27,7 +27,7 @@ Times = Mapping[str, tuple[float, int]]
 _SHARE_NOISE = 0.05
 #: A node takes this share of its profile time at least, whatever profiling it costs.
 _LEAST_SHARE = 0.2
-#: How much of a network it takes, in networks, to believe that profiling costs something.
+#: Weight of the belief that profiling a node costs nothing, in networks.
 _NODE_DOUBT = 0.1
 #: Candidates for the relative standard deviation of networks around the sum of their operators, and that of
 #: what profiles make of a group of operators.
