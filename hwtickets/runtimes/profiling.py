@@ -44,8 +44,8 @@ def node_times(
 ) -> dict[str, NodeTime]:
     """Times of the nodes that the runtime executes, after its own fusions.
 
-    Profiling costs time itself: 1 to 7 us a node are contained in every value, so the sum exceeds the network's
-    latency.
+    Profiling costs time itself: 1 to 7 us a node are contained in every value, so the sum exceeds the
+    network's latency.
 
     Args:
         model: A serialized ONNX model, or the file that holds one.

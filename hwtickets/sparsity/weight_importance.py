@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,11 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hwtickets.errors import HwticketsError
+from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.sparsity.mask import maskable_weights
 from hwtickets.tasks.evaluation import evaluating
 
 WeightScores = dict[str, Tensor]
+
+#: What PyTorch says of an operator that it differentiates once, e.g. "aten::hardsigmoid_backward".
+_NOT_DIFFERENTIABLE = re.compile(r"derivative for aten::(\w+?)(?:_backward)? is not implemented")
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,21 @@ def _hessian_products(evidence: Evidence, gradients: WeightScores) -> WeightScor
         assert isinstance(flow, Tensor)
         return gradients_of(flow, weights)
 
+    try:
+        return _with_second_derivatives(evidence, product)
+    except RuntimeError as error:
+        missing = _NOT_DIFFERENTIABLE.search(str(error))
+        if missing is None:
+            raise
+        raise UsageError(
+            f"grasp needs second derivatives, and PyTorch has none of {missing[1]}; choose another criterion,"
+            " e.g. snip or magnitude for masks, taylor or bn-scale for channels"
+        ) from error
+
+
+def _with_second_derivatives(
+    evidence: Evidence, product: Callable[[Tensor, list[Tensor]], tuple[Tensor, ...]]
+) -> WeightScores:
     # The fused kernels of attention have no second derivative.
     with sdpa_kernel(SDPBackend.MATH):
         return _mean_over_batches(evidence, product)

@@ -1,9 +1,9 @@
 """From latencies of whole networks to latencies of operators.
 
 An operator takes a few microseconds and cannot be timed on its own: the runtime's profile knows whole
-microseconds and adds 1 to 7 us to every node, and a session of one operator is mostly session. A whole network
-is timed to 1 %. So the operators' latencies are the solution of a regression over many networks, in which
-the profile of a few networks says how the time is shared between operators that always occur together.
+microseconds and adds 1 to 7 us to every node, and a session of one operator is mostly session. A whole
+network is timed to 1 %. So the operators' latencies are the solution of a regression over many networks, in
+which the profile of a few networks says how the time is shared between operators that always occur together.
 """
 
 from __future__ import annotations

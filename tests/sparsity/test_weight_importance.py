@@ -127,3 +127,11 @@ def test_scores_that_ran_away_are_named() -> None:
     importance = build_weight_importance("snip")
     with pytest.raises(HwticketsError, match=r"mask importance snip: the scores of a\.weight are not finite"):
         checked({"a.weight": torch.tensor([1.0, torch.nan])}, importance)
+
+
+def test_an_operator_without_a_second_derivative_is_named() -> None:
+    network = nn.Sequential(nn.Conv2d(2, 1, 1), nn.Hardsigmoid())
+    evidence = Evidence(network, lambda: [(torch.ones(1, 2, 1, 1), torch.tensor([2.0]))], _half_square)
+    with pytest.raises(HwticketsError, match="grasp needs second derivatives, and PyTorch has none of hards"):
+        build_weight_importance("grasp").score(evidence)
+    assert build_weight_importance("snip").score(evidence)["0.weight"].isfinite().all()
