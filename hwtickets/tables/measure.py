@@ -97,11 +97,13 @@ class Latencies:
         median_ms = np.array([record["median_ms"] for record in records])
         references_ms = np.array([record["references_ms"] for record in records])
         self.reference_ms = float(np.median(references_ms[:, 0]))
-        self.median_ms: NDArray[np.float64] = median_ms * _usual_speed(median_ms, references_ms)
+        self.median_ms: NDArray[np.float64] = median_ms * _factors_to_usual_speed(median_ms, references_ms)
         self.runs: list[int] = [int(record["runs"]) for record in records]
 
 
-def _usual_speed(median_ms: NDArray[np.float64], references_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+def _factors_to_usual_speed(
+    median_ms: NDArray[np.float64], references_ms: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """What each latency is to be multiplied by to be that at the machine's usual speed.
 
     The references ran in every batch: where they were slower than usual, so were their neighbours. What fills

@@ -5,6 +5,7 @@ from typing import ClassVar
 from hwtickets.tables.sampling import (
     Space,
     corner_networks,
+    reference_networks,
     sampled_alignment,
     sampled_networks,
     space_id,
@@ -15,6 +16,12 @@ def test_the_corners_are_the_dense_network_in_each_form(space: Space) -> None:
     split, merged = corner_networks(space)
     assert len(split) > len(merged)
     assert split.macs < merged.macs
+
+
+def test_the_references_are_the_ends_of_the_space(space: Space) -> None:
+    largest, smallest = (graph.macs for graph in reference_networks(space, 8))
+    macs = [graph.macs for graph in sampled_networks(space, 8, 20, seed=0)]
+    assert smallest <= min(macs) < max(macs) <= largest
 
 
 def test_one_seed_gives_one_sample(space: Space) -> None:
