@@ -12,9 +12,8 @@ from hwtickets import files
 from hwtickets.bundle_verbs import benchmark, verify
 from hwtickets.config import SearchConfig, SupernetConfig
 from hwtickets.config_files import recorded_config
-from hwtickets.devices import Check, DeviceProfile, get_device, list_devices
-from hwtickets.devices import check_device as check_profile
-from hwtickets.devices.hardware import with_sensors
+from hwtickets.device_verbs import check_device, device, devices, import_table, table_info
+from hwtickets.devices import get_device
 from hwtickets.errors import BudgetError, UsageError
 from hwtickets.exporting import require_drop
 from hwtickets.main_job.later_draws import draw_from_run, reports_of
@@ -28,7 +27,7 @@ from hwtickets.search.mixed_draw import loses_too_much
 from hwtickets.search.profiled import describe_space
 from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.supernets import build_supernet
-from hwtickets.tables import LatencyTable, existing_table, importers, list_tables, save_table, table_folder
+from hwtickets.tables import LatencyTable, existing_table, save_table, table_folder
 from hwtickets.tables import build_table as measure_table
 from hwtickets.tables import check_table as compare_table
 from hwtickets.tables.precisions import precision_of_space, precision_of_supernet
@@ -54,21 +53,6 @@ __all__ = [
     "transfer",
     "verify",
 ]
-
-
-def devices() -> list[DeviceProfile]:
-    """All known devices."""
-    return list_devices()
-
-
-def device(name: str) -> DeviceProfile:
-    """The profile of a device with the sensors that it has now; an unknown name is a usage error."""
-    return with_sensors(get_device(name))
-
-
-def check_device(name: str) -> list[Check]:
-    """Whether a device can be measured on now, and what to do about it."""
-    return check_profile(get_device(name))
 
 
 def build_table(
@@ -131,43 +115,6 @@ def check_table(
     precision = precision or precision_of_space(profile, space, progress)
     table = existing_table(space, profile, precision, allow_other_fingerprint)
     return dataclasses.asdict(compare_table(table, space, profile, samples, progress=progress))
-
-
-def table_info(device: str) -> dict[str, Any]:
-    """Every table of a device that this machine holds, and where its numbers come from; see `list_tables`."""
-    profile = get_device(device)
-    return {"device": profile.name, "tables": list_tables(profile)}
-
-
-def import_table(
-    files: Sequence[Path],
-    device: str,
-    runtime: str,
-    precision: str,
-    format: str | None,
-    select: str | None,
-    batch: int,
-    output: Path | None,
-) -> dict[str, Any]:
-    """Makes a latency table of measurements that others took.
-
-    Args:
-        files: One table, several of one device, or the two files of an engine of TensorRT.
-        device: Name of the device that was measured; a new name becomes a device that only tables describe.
-        runtime: The runtime that it was measured with.
-        precision: The precision that it was measured in.
-        format: One of `importers.FORMATS`; found out from the files if None.
-        select: Which device, where a file holds several.
-        batch: Images at once.
-        output: Folder of the table; by default one among this user's tables.
-
-    Returns:
-        What `LatencyTable.describe` says of the table, and its `folder`.
-    """
-    name, alignment = importers.device_of(device)
-    asked = importers.Import(files, name, runtime, precision, format, select, batch, alignment)
-    table = importers.import_table(asked)
-    return {"folder": str(importers.keep(table, output)), **table.describe()}
 
 
 def profile(config: SearchConfig, progress: Progress) -> dict[str, Any]:

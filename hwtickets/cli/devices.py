@@ -26,9 +26,9 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the device."
 def show_all(as_json: options.Json = False) -> None:
     """List every device, how it is reached and its runtime."""
     with interruptible():
-        from hwtickets import api
+        from hwtickets import device_verbs
 
-        devices = api.devices()
+        devices = device_verbs.devices()
     if as_json:
         print_json(devices)
         return
@@ -43,10 +43,10 @@ def show_all(as_json: options.Json = False) -> None:
 def show(name: _Name, as_json: options.Json = False) -> None:
     """Show everything that is known about a device."""
     with interruptible():
-        from hwtickets import api
+        from hwtickets import device_verbs
         from hwtickets.devices import name_note
 
-        device = api.device(name)
+        device = device_verbs.device(name)
         note = name_note(name, device)
     print_note(note)
     print_json(device) if as_json else print_fields(_facts(device))
@@ -115,9 +115,9 @@ def remove(name: _Name, as_json: options.Json = False) -> None:
 def check(name: _Name, as_json: options.Json = False) -> None:
     """Check whether a device is fit to be measured on now; exit code 4 if not."""
     with interruptible():
-        from hwtickets import api
+        from hwtickets import device_verbs
 
-        findings = api.check_device(name)
+        findings = device_verbs.check_device(name)
     if as_json:
         print_json(findings)
     else:

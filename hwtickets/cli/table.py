@@ -96,12 +96,12 @@ def info(
 ) -> None:
     """Describe every table of a device: where it is, its error, and where its numbers come from."""
     with interruptible():
-        from hwtickets import api
+        from hwtickets import device_verbs
         from hwtickets.devices import get_device, name_note
 
         asked = name or device
         note = name_note(asked, get_device(asked))
-        result = api.table_info(asked)
+        result = device_verbs.table_info(asked)
     print_note(note)
     print_json(result) if as_json else _describe(result)
 

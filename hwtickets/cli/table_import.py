@@ -41,7 +41,7 @@ def run(
 ) -> None:
     """Make a latency table of HW-NAS-Bench, once-for-all, TVM or TensorRT measurements."""
     with interruptible():
-        from hwtickets import api
+        from hwtickets import device_verbs
 
-        result = api.import_table(files, device, runtime, precision, format, select, batch, output)
+        result = device_verbs.import_table(files, device, runtime, precision, format, select, batch, output)
     print_json(result) if as_json else print_fields(result)

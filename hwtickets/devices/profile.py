@@ -71,6 +71,9 @@ class DeviceProfile(BaseModel):
     @field_validator("sparse_patterns")
     @classmethod
     def _known(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        if not patterns:
+            return ()
+        # Patterns need torch, a list of devices does not.
         from hwtickets.sparsity.patterns import build_granularity
 
         try:

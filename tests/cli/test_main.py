@@ -3,8 +3,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from hwtickets.devices import DeviceProfile
+from hwtickets.devices.registry import save_profile
 
 _PROGRAM = """
 import atexit, os, sys
@@ -25,3 +29,19 @@ def test_waiting_threads_give_way_unless_the_user_says_otherwise(given: str | No
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == expected
+
+
+@pytest.mark.parametrize(
+    "line", ["devices list", "devices show orin", "devices check orin", "table info v100"]
+)
+def test_what_needs_no_network_answers_without_torch(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HWTICKETS_HOME", str(tmp_path))
+    save_profile(DeviceProfile(name="orin", description="a board", connection="none", runtime="trtexec"))
+    program = (
+        "import sys; from hwtickets.cli.main import run; run(sys.argv[1:]); assert 'torch' not in sys.modules"
+    )
+    words = [sys.executable, "-c", program, *line.split()]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
