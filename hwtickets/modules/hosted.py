@@ -120,7 +120,7 @@ def _outputs(model: HostedNetwork, run: Record) -> int:
     if len(outputs) != 1:
         raise HwticketsError(
             f"module {type(model.body).__name__}: returns {len(outputs)} tensors; wrap it in a module that"
-            " returns the one that counts"
+            " returns the one that counts, or all of them joined"
         )
     shape = outputs[0].shape
     return shape[1] if len(shape) > 1 else 1

@@ -106,6 +106,16 @@ class SearchSpace:
         space.given = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in weights}
         return space
 
+    def __str__(self) -> str:
+        """Its units with their full widths, and what is never cut with the reason, line by line."""
+        shape = "x".join(map(str, self.input_shape))
+        lines = [f"{self.name}: {len(self.units)} units, inputs of {shape}"]
+        for unit in self.units.values():
+            vanishes = ", may vanish" if unit.branch or unit.residual else ""
+            lines.append(f"  {unit.name}: {unit.width} channels{vanishes}")
+        lines += ["never cut"] if self.unprunable else []
+        return "\n".join([*lines, *(f"  {layer}: {reason}" for layer, reason in self.unprunable.items())])
+
     @property
     def sizes(self) -> dict[str, Any]:
         """Sizes that the supernet is built with."""

@@ -161,6 +161,15 @@ def test_named_modules_are_left_alone() -> None:
     assert {"first.0", "stem.0"} & set(space.units) == {"first.0"}, "what the kept layer reads stays too"
 
 
+def test_a_space_tells_its_units_and_what_is_never_cut() -> None:
+    space = SearchSpace.from_module(Residual(), torch.zeros(1, *IMAGE), keep=["third"])
+    first, *rest = str(space).splitlines()
+    assert first == f"module: {len(space.units)} units, inputs of 3x8x8"
+    units, never = rest[: len(space.units)], rest[len(space.units) :]
+    assert [line.split(":")[0].strip() for line in units] == list(space.units)
+    assert never[0] == "never cut" and "  third.0: left alone as asked" in never
+
+
 def test_optimizer_and_companions_are_cut_along() -> None:
     model, space = hosted(Plain)
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
