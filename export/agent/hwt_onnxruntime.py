@@ -24,6 +24,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
         options.log_severity_level = 3
         if profile:
             self._folder = tempfile.TemporaryDirectory()

@@ -162,6 +162,8 @@ def computing(threads: int) -> Iterator[None]:
     settings = cudnn.allow_tf32, cudnn.benchmark
     if before != threads:
         torch.set_num_threads(threads)
+    # Not undone: where ONNX Runtime has run in this process, it is so for good.
+    torch.set_flush_denormal(True)
     # cuDNN measures its kernels instead of guessing, as it does for ONNX Runtime.
     cudnn.allow_tf32, cudnn.benchmark = False, True
     try:
