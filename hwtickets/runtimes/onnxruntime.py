@@ -114,7 +114,7 @@ def session_options(threads: int) -> ort.SessionOptions:
     options.inter_op_num_threads = 1
     # Spinning threads burn the time of whatever is measured next to them.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Numbers below 1e-38, which a masked softmax is full of, slow some processors down many times.
+    # Numbers below 1e-38, which a masked softmax is full of, are slow on some processors.
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     options.log_severity_level = _ERRORS_ONLY
     return options

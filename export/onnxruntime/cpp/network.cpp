@@ -119,7 +119,7 @@ struct Network::Parts {
     require(api.SetInterOpNumThreads(options.get(), 1));
     // Spinning threads burn the time of whatever runs beside them.
     require(api.AddSessionConfigEntry(options.get(), "session.intra_op.allow_spinning", "0"));
-    // Numbers below 1e-38, which a masked softmax is full of, slow some processors down many times.
+    // Numbers below 1e-38, which a masked softmax is full of, are slow on some processors.
     require(api.AddSessionConfigEntry(options.get(), "session.set_denormal_as_zero", "1"));
     if (on_gpu) use_gpu(options.get());
     OrtSession* made_session = nullptr;
