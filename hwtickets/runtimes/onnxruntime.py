@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hwtickets.errors import HwticketsError
 from hwtickets.runtimes.clocks import Timer, cpu_clock, timed
+from hwtickets.runtimes.denormals import denormals_as_zero
 from hwtickets.runtimes.half import ENDS_THE_PROCESS, dangerous_product
 from hwtickets.runtimes.proto import proto_of
 
@@ -43,7 +44,8 @@ class Session:
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:
         """All outputs for one set of inputs."""
-        outputs: list[Array] = self._session.run(None, inputs)
+        with denormals_as_zero():
+            outputs: list[Array] = self._session.run(None, inputs)
         return outputs
 
     def timer(self, inputs: Mapping[str, Array]) -> Timer:
@@ -56,7 +58,13 @@ class Session:
             binding.bind_cpu_input(name, np.ascontiguousarray(values))
         for output in self._session.get_outputs():
             binding.bind_output(output.name)
-        return timed(partial(self._session.run_with_iobinding, binding), self.clock)
+        timer = timed(partial(self._session.run_with_iobinding, binding), self.clock)
+
+        def timer_without_denormals() -> float:
+            with denormals_as_zero():
+                return timer()
+
+        return timer_without_denormals
 
     def random_inputs(self, seed: int = 0) -> dict[str, Array]:
         """Standard normal fp32 inputs of the network's shapes; a free dimension becomes 1."""
@@ -133,21 +141,16 @@ def create_session(
     name = str(model) if isinstance(model, Path) else "the given model"
     if isinstance(model, Path) and not model.is_file():
         raise HwticketsError(f"there is no model at {model}")
-    _flush_denormals()
     disabled = [ENDS_THE_PROCESS] if dangerous_product(model) else []
     source = str(model) if isinstance(model, Path) else model
     try:
-        return ort.InferenceSession(source, options, providers=list(providers), disabled_optimizers=disabled)
+        with denormals_as_zero():
+            return ort.InferenceSession(
+                source, options, providers=list(providers), disabled_optimizers=disabled
+            )
     except Exception as error:  # The runtime's exceptions share no base class below Exception.
         reason = str(error).split("\n")[0]
         raise HwticketsError(f"ONNX Runtime cannot load {name}: {reason}; {load_advice(model)}") from error
-
-
-def _flush_denormals() -> None:
-    # The option of the session tells this thread only in a process's first session, and an export makes one.
-    import torch
-
-    torch.set_flush_denormal(True)
 
 
 def load_advice(model: bytes | Path) -> str:

@@ -13,6 +13,7 @@ import onnx
 
 from hwtickets.files import read_json
 from hwtickets.runtimes import gelu
+from hwtickets.runtimes.denormals import denormals_as_zero
 from hwtickets.runtimes.onnxruntime import CPU, Array, create_session, session_options
 
 _SUFFIX = "_kernel_time"
@@ -64,8 +65,9 @@ def node_times(
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         session = create_session(model, options, providers)
-        for _ in range(WARMUP_RUNS + runs):
-            session.run(None, inputs)
+        with denormals_as_zero():
+            for _ in range(WARMUP_RUNS + runs):
+                session.run(None, inputs)
         events = read_json(Path(session.end_profiling()), "profile of the runtime")
     durations_us: dict[str, list[float]] = {}
     op_types: dict[str, str] = {}

@@ -13,6 +13,7 @@ from torch import fx
 
 from hwtickets.errors import DeviceError, HwticketsError
 from hwtickets.runtimes.clocks import CUDA_EVENTS, Timer, cpu_clock, timed
+from hwtickets.runtimes.denormals import denormals_as_zero
 from hwtickets.runtimes.onnx_to_torch import to_module
 from hwtickets.runtimes.runtime import NoProfileError
 
@@ -162,12 +163,10 @@ def computing(threads: int) -> Iterator[None]:
     settings = cudnn.allow_tf32, cudnn.benchmark
     if before != threads:
         torch.set_num_threads(threads)
-    # Not undone: where ONNX Runtime has run in this process, it is so for good.
-    torch.set_flush_denormal(True)
     # cuDNN measures its kernels instead of guessing, as it does for ONNX Runtime.
     cudnn.allow_tf32, cudnn.benchmark = False, True
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), denormals_as_zero():
             yield
     finally:
         cudnn.allow_tf32, cudnn.benchmark = settings

@@ -109,7 +109,7 @@ class SearchSpace:
     def __str__(self) -> str:
         """Its units with their full widths, and what is never cut with the reason, line by line."""
         shape = "x".join(map(str, self.input_shape))
-        lines = [f"{self.name}: {len(self.units)} units, inputs of {shape}"]
+        lines = [f"{self.name}: inputs of {shape}", "units"]
         for unit in self.units.values():
             vanishes = ", may vanish" if unit.branch or unit.residual else ""
             lines.append(f"  {unit.name}: {unit.width} channels{vanishes}")

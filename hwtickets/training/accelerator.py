@@ -38,8 +38,6 @@ class Accelerator:
 
     def __init__(self, compute: Compute) -> None:
         self.compute = compute
-        # As ONNX Runtime leaves it once it has run here; a run that is resumed is to compute the same.
-        torch.set_flush_denormal(True)
         self.processes = join()
         self._fabric = _fabric(compute, self.processes)
         self._sharing = Sharing()

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from onnx import TensorProto, helper, save
 
+from hwtickets.runtimes import load, node_times
+
 ROOT = Path(__file__).parents[2]
-#: 1e-30 times 1e-9, each in a process of its own: the first session of a process decides for its thread.
+#: 1e-30 times 1e-9, each in a process of its own: the option is for a process's first session.
 PROGRAMS = {
     "package": "from hwtickets.runtimes import load; y = load(Path('model.onnx')).run({'x': x})[0]",
     "package, not the first": (
@@ -48,3 +51,11 @@ def test_a_product_below_the_smallest_normal_number_is_zero(who: str, tmp_path: 
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "0.0", done.stderr
+
+
+def test_the_thread_is_left_as_it_was(model: bytes) -> None:
+    session = load(model)
+    session.run(session.random_inputs())
+    session.timer(session.random_inputs())()
+    node_times(model, session.random_inputs(), runs=1)
+    assert np.float32(1e-30) * np.float32(1e-9) > 0
