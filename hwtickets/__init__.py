@@ -19,7 +19,7 @@ _PLACES = {
     "HwticketsError": "hwtickets.errors",
     "NumericsError": "hwtickets.errors",
     "SearchSpace": "hwtickets.space.space",
-    "Task": "hwtickets.tasks.custom",
+    "Task": "hwtickets.tasks.assignment",
     "Ticket": "hwtickets.sparsity.ticket",
     "UsageError": "hwtickets.errors",
     "benchmark": "hwtickets.run_doors",

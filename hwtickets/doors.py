@@ -23,7 +23,8 @@ from hwtickets.space.space import SearchSpace
 from hwtickets.sparsity.ticket import Ticket
 from hwtickets.tasks import TASKS
 from hwtickets.tasks.absent import Absent
-from hwtickets.tasks.custom import Custom, UserTask, register
+from hwtickets.tasks.assignment import Assignment, UserTask
+from hwtickets.tasks.custom import Custom, register
 from hwtickets.training.scripts import assist
 
 
@@ -173,8 +174,9 @@ def _supernet(space: SearchSpace) -> dict[str, Any]:
 
 def _task_keys(task: UserTask | str, space: SearchSpace) -> dict[str, str]:
     if isinstance(task, UserTask):
-        _require_shape(Custom(task, space.classes, 2, 0).input_shape, space.input_shape)
-        return {"task": "custom", "data": register(task, space.classes)}
+        assignment = Assignment.of(task, space.classes, space.outputs)
+        _require_shape(Custom(assignment, 2, 0).input_shape, space.input_shape)
+        return {"task": "custom", "data": register(assignment)}
     if isinstance(task, str):
         return {"task": task}
     raise UsageError(

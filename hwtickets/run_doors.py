@@ -12,7 +12,9 @@ from hwtickets.doors import Answer, Found
 from hwtickets.errors import UsageError
 from hwtickets.progress import Progress
 from hwtickets.sparsity.ticket import Ticket
-from hwtickets.tasks.custom import Custom, UserTask, register
+from hwtickets.structure import Structure
+from hwtickets.tasks.assignment import Assignment, UserTask
+from hwtickets.tasks.custom import Custom, register
 from hwtickets.training.scripts import assist
 
 
@@ -119,7 +121,7 @@ def transfer(
                 "transfer: the task does not name its classes, one for each output of the new head; make it"
                 ' with hwtickets.Task(..., classes=["cat", "dog"])'
             )
-        data = register(task, len(task.classes))
+        data = register(Assignment.of(task, len(task.classes)))
     if not data:
         raise UsageError(f'transfer: no data is given for task {task}; add it, e.g. data="folder:photos"')
     name = Custom.name if isinstance(task, UserTask) else task
@@ -193,7 +195,8 @@ def verify(
         _hold_ticket(task, folder)
     elif task is not None:
         opened = read_bundle(place)
-        _hold(task, place, opened.facts["task"], None, opened.expected.shape[1])
+        outputs = Structure.from_json(opened.facts["output"].get("parts"))
+        _hold(place, opened.facts["task"], None, task, opened.expected.shape[1], outputs)
     return Answer(api.verify(place, device, images, folder, **more))
 
 
@@ -232,11 +235,15 @@ def _hold_ticket(task: UserTask | None, ticket: Path) -> None:
     """`_hold` for the task that a ticket was drawn on."""
     if task is not None:
         known = Ticket.load(ticket)
-        _hold(task, ticket, known.task["name"], known.task["data"], known.architecture.classes)
+        outputs = Structure.from_json(known.architecture.sizes.get("outputs"))
+        width = known.architecture.classes
+        _hold(ticket, known.task["name"], known.task["data"], task, width, outputs)
 
 
-def _hold(task: UserTask, where: Path, name: str, data: str | None, outputs: int) -> None:
+def _hold(
+    where: Path, name: str, data: str | None, task: UserTask, width: int, outputs: Structure | None
+) -> None:
     """Lets a task of the user's be the one that a run, a ticket or a bundle was made on."""
     if name != Custom.name:
         raise UsageError(f"{where} was made on task {name}, which finds its data itself; leave task out")
-    register(task, outputs, data)
+    register(Assignment.of(task, width, outputs), data)

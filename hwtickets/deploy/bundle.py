@@ -161,12 +161,18 @@ def _expected(folder: Path) -> tuple[Samples, NDArray[np.float32]]:
 
 
 def _of_ticket(ticket: Ticket, output_shape: tuple[int, ...], batch: int | str) -> dict[str, Any]:
+    parts = ticket.architecture.sizes.get("outputs")
     return {
         "task": ticket.task["name"],
         "classes": ticket.task["classes"],
         "preprocessing": ticket.task["preprocessing"],
         "input": {"name": "x", "shape": [batch, *ticket.architecture.input_shape], "type": "float32"},
-        "output": {"name": "y", "shape": [batch, *output_shape], "type": "float32"},
+        "output": {
+            "name": "y",
+            "shape": [batch, *output_shape],
+            "type": "float32",
+            **({"parts": parts} if parts else {}),
+        },
     }
 
 

@@ -44,4 +44,4 @@ def deployable(model: Supernet, forms: Mapping[str, str]) -> nn.Module:
         copied.get_submodule(parent).register_module(child, block.deployed(forms.get(name, block.forms[0])))
     for parameter in copied.parameters():
         parameter.requires_grad_(False)
-    return (copied.body if isinstance(copied, HostedNetwork) else copied).eval()
+    return (copied.deployed() if isinstance(copied, HostedNetwork) else copied).eval()

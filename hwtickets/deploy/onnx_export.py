@@ -7,7 +7,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from hwtickets.deploy.onnx_file import LARGEST_BYTES, opened_onnx
 from hwtickets.deploy.opsets import OPSET, opset_of, state_format
 from hwtickets.deploy.torch_operators import operators_read_once
 from hwtickets.errors import HwticketsError
+from hwtickets.modules.calls import body_name
+from hwtickets.modules.hosted import Joined
 from hwtickets.runtimes.gelu import let_gelus_fuse
 
 __all__ = ["BATCH", "OPSET", "GraphOptions", "block_of", "export_onnx", "write_onnx"]
@@ -57,7 +59,8 @@ def export_onnx(model: nn.Module, input_shape: tuple[int, int, int], dynamic_bat
     """
     _require_one_file(model)
     proto = _exported(model, input_shape, dynamic_batch)
-    _name_nodes(proto)
+    # Names are those that the author of the module gave.
+    _name_nodes(proto, body_name if isinstance(model, Joined) else str)
     _use_global_pooling(proto)
     proto = _slimmed(proto)
     _name_new_nodes(proto)
@@ -154,12 +157,12 @@ def _exported(model: nn.Module, input_shape: tuple[int, int, int], dynamic_batch
     return program.model_proto
 
 
-def _name_nodes(proto: onnx.ModelProto) -> None:
+def _name_nodes(proto: onnx.ModelProto, own: Callable[[str], str]) -> None:
     """Names every node "<scope>/<number>_<operator>" after the module that it (or the one before) is from."""
     scope = "input"
     for number, node in enumerate(proto.graph.node):
         scopes = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "[]")
-        inner = [name for name in ast.literal_eval(scopes)[:-1] if name]
+        inner = [own(name) for name in ast.literal_eval(scopes)[:-1] if own(name)]
         scope = inner[-1] if inner else scope
         node.name = f"{scope}/{number}_{node.op_type}"
         del node.metadata_props[:]

@@ -12,7 +12,7 @@ from hwtickets.modules.head import replace_heads
 from hwtickets.modules.hosted import HostedNetwork
 from hwtickets.modules.reference import TIMM, load_module, load_weights
 
-SIZES = ("reference", "arguments", "keep", "frozen", "head")
+SIZES = ("reference", "arguments", "keep", "frozen", "head", "outputs")
 
 
 def build_module(
@@ -24,8 +24,9 @@ def build_module(
         input_shape: Channels, height and width (pixels) of one input.
         classes: Outputs; models of timm are built for so many unless the arguments say otherwise.
         sizes: `reference`, and perhaps `arguments` of what builds it, `keep` (names of modules), `frozen`
-            (names of modules and parameters that do not learn) and `head` (names of the output layers that a
-            transfer has replaced, to give `classes` outputs).
+            (names of modules and parameters that do not learn), `head` (names of the output layers that a
+            transfer has replaced, to give `classes` outputs) and `outputs` (what it returned when it was
+            hosted, for those who read a ticket).
         checkpoint: File of its weights; None for those that it is built with.
 
     Raises:
@@ -62,6 +63,12 @@ def build_module(
     if heads:
         hosted.sizes["head"] = heads
         hosted.head_modules = tuple(f"body.{name}" for name in heads)
+    if hosted.classes != classes and hosted.structure is not None:
+        raise UsageError(
+            f"module {reference} returns several tensors ({hosted.structure}), the task takes one with"
+            f" {classes} outputs: wrap it in a module that returns the one that counts, or search in Python"
+            " with a loss and a score of your own"
+        )
     if hosted.classes != classes:
         raise UsageError(
             f"module {reference} gives {hosted.classes} outputs, the task has {classes}; build it for as"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -21,17 +23,14 @@ def check_fit(task: Task, model: nn.Module, name: str) -> None:
         name: What to call it.
 
     Raises:
-        UsageError: The network returns no tensor, or the loss cannot take it or is no number; says what it
-            is.
+        UsageError: The network fails in training mode, or the loss cannot take its outputs or is no number;
+            says what it is.
+        HwticketsError: It returns something else in training mode.
     """
     x, targets = (part[:2] for part in task.train_batch(0))
+    _check_training(model, x, name)
     with evaluating(model):
         outputs = model(x)
-    if not isinstance(outputs, Tensor):
-        raise UsageError(
-            f"{name} returns a {type(outputs).__name__}; wrap it in a module that returns the tensor that"
-            " counts"
-        )
     given = f"{name} gives outputs of shape {tuple(outputs.shape)}"
     if task.head == "dense" and outputs.dim() != 4:
         raise UsageError(
@@ -53,6 +52,17 @@ def check_fit(task: Task, model: nn.Module, name: str) -> None:
             f"task {task.name}: its loss on two examples is {loss.item()} ({_reason(model, x, outputs)});"
             f" {given}"
         )
+
+
+def _check_training(model: nn.Module, x: Tensor, name: str) -> None:
+    """Tries a copy in training mode, where some networks return more: said now, not after the table."""
+    try:
+        copy.deepcopy(model).train()(x)
+    except HwticketsError:
+        raise
+    except Exception as error:  # Whatever the user's own code raises.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UsageError(f"{name} fails in training mode on two examples: {reason}") from error
 
 
 def check_trainable(model: nn.Module) -> None:

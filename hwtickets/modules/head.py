@@ -30,6 +30,11 @@ def find_heads(model: HostedNetwork) -> list[str]:
     Raises:
         UsageError: The outputs come from no layers that can be replaced.
     """
+    if model.structure is not None:
+        raise UsageError(
+            f"transfer: the network returns several tensors ({model.structure}); a head is replaced where"
+            " there is one: search again from a module that returns it"
+        )
     run = record(weightless(model), model.input_shape)
     (output,) = run.outputs
     channels = row_of(output.fields, 1)

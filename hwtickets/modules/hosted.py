@@ -14,6 +14,7 @@ from hwtickets.modules.freezing import frozen_parts
 from hwtickets.modules.gates import place_gates
 from hwtickets.modules.multihead import convert
 from hwtickets.space.units import Unit
+from hwtickets.structure import Structure
 from hwtickets.supernets.base import Supernet
 
 
@@ -55,7 +56,9 @@ def _uncuttable(part: nn.Module) -> str:
 
 
 class HostedNetwork(Supernet):
-    """Any module with one input and one output tensor; its units come from what it does, not from blocks.
+    """Any module with one input tensor; its units come from what it does, not from blocks.
+
+    A module that returns several tensors gives them here as one, (batch, numbers), see `Structure.joined`.
 
     Args:
         body: The module, at its full widths; it is used as it is, not copied. Its `nn.MultiheadAttention`s
@@ -68,9 +71,11 @@ class HostedNetwork(Supernet):
 
     Raises:
         UsageError: A name in `keep` is no module of the body, or the body is no plain module.
-        HwticketsError: The body does not run on such an input.
+        HwticketsError: The body does not run on such an input, or returns something else than tensors of
+            floating point numbers.
 
     Attributes:
+        structure: Of what the body returns; None where that is one tensor.
         unmasked: Modules that masks leave alone: those to keep, and the layers that give the outputs.
     """
 
@@ -100,27 +105,82 @@ class HostedNetwork(Supernet):
         if frozen:
             self.sizes["frozen"] = frozen
         self.present = {}
-        run = record(weightless(self), self.input_shape, follow=False)
-        self.classes = _outputs(self, run)
+        self.structure: Structure | None = None
+        try:
+            run = record(weightless(self), self.input_shape, follow=False)
+        except _SeveralError as error:
+            self.structure = _structure(body, error.result)
+            self.sizes["outputs"] = self.structure.as_json()
+            run = record(weightless(self), self.input_shape, follow=False)
+        self.classes = _outputs(run)
         self.unmasked = tuple(f"body.{name}" for name in (*keep, *last_layers(run)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the body makes of a batch."""
-        result: Tensor = self.body(x)
+        """What the body makes of a batch; several tensors joined.
+
+        Raises:
+            HwticketsError: The body returns something else than when it was hosted.
+        """
+        result = self.body(x)
+        if self.structure is not None:
+            return self.structure.joined(result, _returns(self.body))
+        if not isinstance(result, Tensor):
+            raise _SeveralError(self.body, result)
         return result
+
+    def deployed(self) -> nn.Module:
+        """What is exported: the body, by the names of its author, or what joins its outputs around it."""
+        return self.body if self.structure is None else Joined(self.body, self.structure)
 
     def after_cut(self, units: Iterable[Unit]) -> None:
         """Lays the gates over what is left."""
         place_gates(self, units)
 
 
-def _outputs(model: HostedNetwork, run: Record) -> int:
-    """Channels of the output."""
-    outputs = run.outputs
-    if len(outputs) != 1:
-        raise HwticketsError(
-            f"module {type(model.body).__name__}: returns {len(outputs)} tensors; wrap it in a module that"
-            " returns the one that counts, or all of them joined"
+class Joined(nn.Module):
+    """A module whose outputs are joined; all that is added to it.
+
+    Args:
+        body: The module.
+        structure: Of what it returns.
+    """
+
+    def __init__(self, body: nn.Module, structure: Structure) -> None:
+        super().__init__()
+        self.body, self._structure = body, structure
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The outputs as one tensor."""
+        return self._structure.joined(self.body(x), _returns(self.body))
+
+
+class _SeveralError(HwticketsError):
+    """A module returned something else than one tensor where one was expected."""
+
+    def __init__(self, body: nn.Module, result: object) -> None:
+        self.result = result
+        super().__init__(
+            f"module {type(body).__name__} returns a {type(result).__name__} and, when its space was made,"
+            " one tensor: wrap it in a module that returns the same in training and in evaluation"
         )
-    shape = outputs[0].shape
-    return shape[1] if len(shape) > 1 else 1
+
+
+def _returns(body: nn.Module) -> str:
+    return f"module {type(body).__name__} returns"
+
+
+def _structure(body: nn.Module, result: object) -> Structure:
+    structure = Structure.of(result, _returns(body))
+    for part in structure.parts:
+        if not getattr(torch, part.type).is_floating_point:
+            raise UsageError(
+                f"{_returns(body)}: {part.name} is {part.type}; expected floating point numbers that can be"
+                " learnt from: decide behind the network"
+            )
+    return structure
+
+
+def _outputs(run: Record) -> int:
+    """Channels of the output."""
+    (output,) = run.outputs
+    return output.shape[1] if len(output.shape) > 1 else 1

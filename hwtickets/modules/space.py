@@ -21,6 +21,7 @@ from hwtickets.space.operators import Operator, OperatorGraph, Value
 from hwtickets.space.slicing import resize
 from hwtickets.space.space import MOST_WIDTHS, SearchSpace, Widths
 from hwtickets.space.units import Member
+from hwtickets.structure import Structure
 
 
 class ModuleSpace(SearchSpace):
@@ -68,6 +69,11 @@ class ModuleSpace(SearchSpace):
         self.blocks = {}
         for unit in self.units.values():
             self.blocks.setdefault(unit.block, []).append(unit.name)
+
+    @property
+    def outputs(self) -> Structure | None:
+        """What the module returns; None where it is one tensor."""
+        return self._model.structure
 
     def _rewire(self, fusion: Fusion) -> None:
         """Tensors that were fused away go by the name of what is written instead."""
@@ -139,7 +145,7 @@ class ModuleSpace(SearchSpace):
         with torch.no_grad():
             for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
                 _fill(name, tensor)
-        return model.body
+        return model.deployed()
 
 
 def _fill(name: str, tensor: torch.Tensor) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hwtickets.errors import UsageError
 from hwtickets.space.operators import GraphBuilder, Operator, OperatorGraph, OperatorSpec, Value
 from hwtickets.space.units import Unit, find_units
+from hwtickets.structure import Structure
 from hwtickets.supernets.base import PLAIN, DescribedSupernet, Supernet
 
 Widths = Mapping[str, int]
@@ -66,7 +67,8 @@ class SearchSpace:
         """The space of a network of one's own: its units are found, nothing is declared.
 
         Args:
-            model: The network, trained, with one input and one output tensor; it is not changed.
+            model: The network, trained, with one input tensor; it returns one tensor, or several in lists and
+                dicts. It is not changed.
             example_inputs: A batch of inputs, or a tuple of it, of any batch size.
             keep: Names of modules that are left alone, with all inside of them; so is the output layer.
             reference: What builds the network in any process, e.g. "mynets.small:build" or "timm:resnet18".
@@ -74,7 +76,8 @@ class SearchSpace:
                 `Ticket.module(build=...)`.
 
         Raises:
-            UsageError: The model is no plain module, the input no tensor, or a name in `keep` no module.
+            UsageError: The model is no plain module, the input no tensor, an output no tensor of floating
+                point numbers, or a name in `keep` no module.
             HwticketsError: The network cannot be traced; names the part of it.
         """
         from hwtickets.modules import live
@@ -109,7 +112,9 @@ class SearchSpace:
     def __str__(self) -> str:
         """Its units with their full widths, and what is never cut with the reason, line by line."""
         shape = "x".join(map(str, self.input_shape))
-        lines = [f"{self.name}: inputs of {shape}", "units"]
+        lines = [f"{self.name}: inputs of {shape}"]
+        lines += [f"outputs: {self.outputs}"] if self.outputs else []
+        lines += ["units"]
         for unit in self.units.values():
             vanishes = ", may vanish" if unit.branch or unit.residual else ""
             lines.append(f"  {unit.name}: {unit.width} channels{vanishes}")
@@ -125,6 +130,11 @@ class SearchSpace:
     def classes(self) -> int:
         """Outputs of the networks."""
         return self._model.classes
+
+    @property
+    def outputs(self) -> Structure | None:
+        """What the networks return; None where it is one tensor."""
+        return None
 
     def dense(self) -> dict[str, int]:
         """The full width of every unit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from hwtickets.errors import UsageError
+from hwtickets.structure import Structure
 
 Batch = tuple[Tensor, Tensor]
 
@@ -14,19 +15,27 @@ class Batches:
 
     Args:
         name: Of the split, for errors.
+
+    Attributes:
+        targets: Of the first batch, where they are several tensors; None before it, and for one tensor.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.targets: Structure | None = None
         self._first: tuple[int, ...] = ()
 
     def checked(self, batch: object) -> Batch:
-        """A batch, if it is a pair of tensors with as many inputs as targets, alike in all batches.
+        """A batch, if it is a pair with as many inputs as targets, alike in all batches.
+
+        Targets in lists and dicts are joined, see `Structure.joined`.
 
         Raises:
             UsageError: It is something else; says what it is and what is expected.
         """
         pair = list(batch) if isinstance(batch, tuple | list) else []
+        if len(pair) == 2 and isinstance(pair[1], dict | list | tuple):
+            pair[1] = self._joined(pair[1])
         if len(pair) != 2 or not all(isinstance(part, Tensor) for part in pair):
             raise _wrong(self.name, _described(batch), "a pair (inputs, targets) of tensors")
         x, targets = pair
@@ -43,6 +52,11 @@ class Batches:
             first = f"inputs like those of its first batch, {self._first}"
             raise _wrong(self.name, f"inputs of shape {tuple(x.shape)}", first)
         return x.float(), targets
+
+    def _joined(self, targets: object) -> Tensor:
+        what = f"task: targets of the {self.name} data"
+        self.targets = self.targets or Structure.of(targets, what)
+        return self.targets.joined(targets, what)
 
 
 def alike(one: tuple[int, ...], other: tuple[int, ...]) -> bool:

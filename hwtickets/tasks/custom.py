@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.errors import UsageError
+from hwtickets.structure import Structure
+from hwtickets.tasks.assignment import Assignment
 from hwtickets.tasks.batches import alike
 from hwtickets.tasks.evaluation import LARGEST_BATCH, batch_size_for, evaluating
 from hwtickets.tasks.logits import softened_divergence
@@ -24,61 +25,31 @@ from hwtickets.tasks.task import SplitName
 KIND = "live"
 #: Two outputs agree where they differ by less than this share of the spread of all outputs.
 _AGREEING_SHARE = 0.01
-_TASKS: dict[str, tuple[UserTask, int]] = {}
+#: Where both networks give the same number everywhere there is nothing to divide by.
+_LEAST_VARIANCE = 1e-12
+_TASKS: dict[str, Assignment] = {}
 
 
-@dataclass(frozen=True)
-class UserTask:
-    """What is to be solved, as its user has it.
-
-    The good way to give a split is a data set that can be indexed (`__len__`, `__getitem__`): every batch is
-    then a pure function of the seed and the step, and a run that was killed goes on as if it had not been.
-    Any loader with a length that can be gone through again does as well; see `sources.LoaderSource` for what
-    a resumed run then does not repeat.
-
-    Attributes:
-        train: Examples (input, target) that weights are learnt from, or a loader of batches of them.
-        validation: What choices are made on.
-        loss: `loss(outputs, targets) -> scalar tensor` to be minimised.
-        score: `score(outputs, targets) -> number`, given all outputs of a split at once, on the CPU.
-        test: Touched once, at the end; None: the report shows no test score.
-        higher_is_better: Direction of the score.
-        metric: Name of the score.
-        metric_unit: Unit of the score.
-        classes: Name of every class, if there are classes.
-    """
-
-    train: Any
-    validation: Any
-    loss: Callable[[Tensor, Tensor], Tensor]
-    score: Callable[[Tensor, Tensor], Any]
-    test: Any = None
-    higher_is_better: bool = True
-    metric: str = "score"
-    metric_unit: str = ""
-    classes: Sequence[str] = ()
-
-
-def register(task: UserTask, outputs: int, name: str | None = None) -> str:
+def register(assignment: Assignment, name: str | None = None) -> str:
     """Remembers a task for `Custom.build`.
 
     Args:
-        task: The task.
-        outputs: Width of the last layer of the network that is to solve it.
+        assignment: The task, and what the network that is to solve it gives.
         name: What stands for its data in the configuration of a run that is there; None for a new one.
 
     Returns:
         The name: "live:HASH", the same for data of the same size.
     """
-    name = name or _name_of(task, outputs)
+    name = name or _name_of(assignment)
     _TASKS.pop(name, None)
-    _TASKS[name] = task, outputs
+    _TASKS[name] = assignment
     return name
 
 
-def _name_of(task: UserTask, outputs: int) -> str:
+def _name_of(assignment: Assignment) -> str:
+    task = assignment.task
     sizes = [length_of(split) or 0 for split in (task.train, task.validation)]
-    facts = (task.metric, task.higher_is_better, outputs, sizes)
+    facts = (task.metric, task.higher_is_better, assignment.width, sizes)
     return f"{KIND}:{hashlib.sha256(repr(facts).encode()).hexdigest()[:8]}"
 
 
@@ -86,8 +57,7 @@ class Custom:
     """A user's task, ready to be trained on.
 
     Args:
-        task: What the user gave.
-        outputs: Width of the network's last layer.
+        assignment: What the user gave, and what the network gives.
         batch_size: Examples in a training batch, where the loader does not say.
         seed: Of every order.
 
@@ -101,8 +71,8 @@ class Custom:
     higher_is_better: ClassVar = True
     head: ClassVar = "classification"
 
-    def __init__(self, task: UserTask, outputs: int, batch_size: int, seed: int) -> None:
-        self._task = task
+    def __init__(self, assignment: Assignment, batch_size: int, seed: int) -> None:
+        self._assignment, task = assignment, assignment.task
         # The class says what is so of most tasks, an instance what is so of this one.
         vars(self).update(
             metric=task.metric, metric_unit=task.metric_unit, higher_is_better=task.higher_is_better
@@ -117,10 +87,13 @@ class Custom:
         x, targets = firsts["train"]
         for split, (inputs, _) in firsts.items():
             _require_alike(split, tuple(inputs.shape), tuple(x.shape))
-        self._of_classes = not targets.is_floating_point() and (outputs > 1 or self._of_two())
+            _require_same_targets(split, self._splits[split].batches.targets, assignment.targets)
+        one_each = assignment.outputs is None and assignment.targets is None
+        whole = one_each and not targets.is_floating_point()
+        self._of_classes = whole and (assignment.width > 1 or self._of_two())
         # Of images (channels, height, width); of rows of features (rows, features).
         self.input_shape: tuple[int, int, int] = tuple(x.shape[1:])  # type: ignore[assignment]
-        self.classes, self.num_outputs = list(task.classes), outputs
+        self.classes, self.num_outputs = list(task.classes), assignment.width
         self.steps_per_epoch = self._splits["train"].steps_per_epoch
 
     @classmethod
@@ -137,8 +110,7 @@ class Custom:
                 ' hwtickets.retrain(ticket, task=task) or hwtickets.export(ticket, folder, precision="int8",'
                 " task=task) in the script that makes it"
             )
-        task, outputs = _TASKS[settings.data]
-        return cls(task, outputs, settings.batch_size, settings.seed)
+        return cls(_TASKS[settings.data], settings.batch_size, settings.seed)
 
     def _of_two(self) -> bool:
         """Whether targets are 0 and 1 alone; other whole numbers of a single output are quantities."""
@@ -162,31 +134,17 @@ class Custom:
         return self._splits["test"].in_order(batch_size) if self.has_test else iter(())
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The user's loss.
-
-        Raises:
-            UsageError: It fails on these targets, is not one number, or no function of the outputs.
-        """
-        try:
-            value = self._task.loss(outputs, targets)
-        except (IndexError, TypeError, ValueError) as error:
-            raise _failed("the loss", error, outputs, targets) from error
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            raise UsageError(
-                f"task: the loss gave {_shown(value)}; expected one number, e.g. the mean over the batch"
-            )
-        if outputs.requires_grad and not value.requires_grad:
-            raise UsageError(
-                "task: the loss does not lead back to the outputs, so nothing can be learnt from it; compute"
-                " it of them by torch alone, without detach(), item() or argmax()"
-            )
-        return value.reshape(())
+        """The user's loss; see `Assignment.loss`."""
+        return self._assignment.loss(outputs, targets)
 
     def imitation_loss(self, outputs: Tensor, taught: Tensor, temperature: float) -> Tensor:
         """Divergence of the softened classes where targets are class numbers, else mean squared error.
 
-        A single output for targets of 0 and 1 is the logit of the one class against the other.
+        A single output for targets of 0 and 1 is the logit of the one class against the other. Of several
+        output tensors each counts the same, see `_share_missed`.
         """
+        if self._assignment.outputs is not None:
+            return _share_missed(self._assignment.outputs, outputs, taught)
         if not self._of_classes:
             return nn.functional.mse_loss(outputs, taught)
         if self.num_outputs == 1:
@@ -207,15 +165,15 @@ class Custom:
                 for x, targets in self._splits[split].in_order(size)
             ]
         outputs, targets = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-        return _scored(self._task, outputs, targets, split)
+        return self._assignment.score(outputs, targets, split)
 
     @staticmethod
     def score_outputs(outputs: NDArray[np.float32], targets: NDArray[Any]) -> float:
         """The score of the task that was registered last; not a number in a process that has none."""
         if not _TASKS:
             return math.nan
-        task, _ = list(_TASKS.values())[-1]
-        return _scored(task, torch.from_numpy(outputs), torch.from_numpy(targets), "samples")
+        last = list(_TASKS.values())[-1]
+        return last.score(torch.from_numpy(outputs), torch.from_numpy(targets), "samples")
 
     @staticmethod
     def agreement(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
@@ -228,10 +186,32 @@ class Custom:
         return {"layout": "as the training data gives it", "shape": list(self.input_shape)}
 
 
+def _share_missed(structure: Structure, outputs: Tensor, taught: Tensor) -> Tensor:
+    """Mean over the output tensors of error / (error + variance of the teacher's), in [0, 1].
+
+    No tensor counts more for its unit, and one that is far off does not drown the others: the gradient of
+    each is that of its mean squared error, divided by error and variance as they are.
+    """
+    missed = []
+    for own, other in zip(structure.split(outputs), structure.split(taught), strict=True):
+        error = nn.functional.mse_loss(own, other)
+        scale = error.detach() + other.var(correction=0)
+        missed.append(error / scale.clamp_min(_LEAST_VARIANCE))
+    return torch.stack(missed).mean()
+
+
 def _of_both(logits: Tensor) -> Tensor:
     """The logits of both classes of a single output, where the other one's is 0."""
     single = logits.unsqueeze(1) if logits.dim() == 1 else logits
     return torch.cat([torch.zeros_like(single), single], 1)
+
+
+def _require_same_targets(split: str, given: Structure | None, train: Structure | None) -> None:
+    if given != train:
+        raise UsageError(
+            f"task: the {split} data yields targets of {given or 'one tensor'}; expected those of the train"
+            f" data, {train or 'one tensor'}"
+        )
 
 
 def _require_alike(split: str, given: tuple[int, ...], train: tuple[int, ...]) -> None:
@@ -240,36 +220,3 @@ def _require_alike(split: str, given: tuple[int, ...], train: tuple[int, ...]) -
             f"task: the {split} data yields inputs of shape {given}; expected ones like those of the train"
             f" data, {train}"
         )
-
-
-def _scored(task: UserTask, outputs: Tensor, targets: Tensor, where: str) -> float:
-    try:
-        value = task.score(outputs, targets)
-    except Exception as error:  # Whatever the user's own score raises.
-        raise _failed(f"the score on {where}", error, outputs, targets) from error
-    return _as_number(value, where)
-
-
-def _failed(what: str, error: Exception, outputs: Tensor, targets: Tensor) -> UsageError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return UsageError(
-        f"task: {what} failed ({reason}) on outputs of shape {tuple(outputs.shape)} and targets of shape"
-        f" {tuple(targets.shape)} and type {str(targets.dtype).removeprefix('torch.')}"
-    )
-
-
-def _as_number(value: Any, where: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"task: the score on {where} is {_shown(value)}; expected one number") from error
-    if not math.isfinite(number):
-        raise HwticketsError(
-            f"task: the score on {where} is {number}: outputs or targets that the score cannot judge, or"
-            " training ran away (lower learning_rate)"
-        )
-    return number
-
-
-def _shown(value: Any) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)

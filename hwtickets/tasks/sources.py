@@ -33,9 +33,11 @@ class Source(Protocol):
 
     Attributes:
         steps_per_epoch: Training batches in one pass.
+        batches: What its batches have to be, and how their targets are joined.
     """
 
     steps_per_epoch: int
+    batches: Batches
 
     def train(self, step: int) -> Batch:
         """The batch of an optimizer step, counted from 0."""
@@ -89,7 +91,7 @@ class IndexedSource:
     def __init__(self, name: str, examples: Any, batch_size: int, seed: int) -> None:
         if not len(examples):
             raise UsageError(f"task: the {name} data is empty")
-        self._batches, self._examples, self._seed = Batches(name), examples, seed
+        self.batches, self._examples, self._seed = Batches(name), examples, seed
         self._order = BatchOrder(len(examples), min(batch_size, len(examples)), seed)
         self.steps_per_epoch = self._order.steps_per_epoch
         self._lock = threading.Lock()
@@ -120,16 +122,16 @@ class IndexedSource:
         except (TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise UsageError(
-                f"task: examples of the {self._batches.name} data cannot be put into one batch: {reason}"
+                f"task: examples of the {self.batches.name} data cannot be put into one batch: {reason}"
             ) from error
-        return self._batches.checked(batch)
+        return self.batches.checked(batch)
 
     def _example(self, index: int) -> Any:
         try:
             return self._examples[index]
         except Exception as error:  # Whatever the user's own data set raises.
             raise HwticketsError(
-                f"task: example {index} of the {self._batches.name} data failed ({_said(error)})"
+                f"task: example {index} of the {self.batches.name} data failed ({_said(error)})"
             ) from error
 
 
@@ -150,7 +152,7 @@ class LoaderSource:
     def __init__(self, name: str, loader: Any, seed: int) -> None:
         if not len(loader):
             raise UsageError(f"task: the {name} loader is empty")
-        self._name, self._loader, self._seed, self._batches = name, loader, seed, Batches(name)
+        self._name, self._loader, self._seed, self.batches = name, loader, seed, Batches(name)
         self.steps_per_epoch = len(loader)
         self._lock = threading.Lock()
         self._training, self._calibration = _Passes(self), _Passes(self)
@@ -181,7 +183,7 @@ class LoaderSource:
                     f"task: the {self._name} loader ended after {place} of the {self.steps_per_epoch} batches"
                     " that its length promises; give one that can be gone through again"
                 )
-            yield self._batches.checked(batch)
+            yield self.batches.checked(batch)
 
     @contextmanager
     def _failing(self, place: int) -> Iterator[None]:

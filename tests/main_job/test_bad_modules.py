@@ -54,10 +54,6 @@ class Two(Net):
     def forward(self, x):
         return self.head(self.features(x)), x
 
-class Named(Net):
-    def forward(self, x):
-        return {"logits": self.head(self.features(x))}
-
 class Fixed(Net):
     def __init__(self):
         super().__init__()
@@ -87,7 +83,6 @@ FORWARDS = [
     ("wrong_size", "module 2: ", "cannot be traced on an input of (1, 1, 12, 12)", "same reduction dim"),
     ("Looping", "module Looping: ", "dynamic control flow", f"{NAME}.py, line 27"),
     ("Leaving", "module Leaving: ", "dynamic control flow", f"{NAME}.py, line 33"),
-    ("Two", "module Two: returns 2 tensors", "wrap it", ""),
 ]
 
 
@@ -115,7 +110,11 @@ def test_a_profile_of_a_budget_below_what_stays_names_the_layer() -> None:
     ("network", "code", "said"),
     [
         *[(network, 1, f"{where}|{what}|{place}") for network, where, what, place in FORWARDS[:3]],
-        ("Named", 2, f"{NAME}:Named returns a dict; wrap it"),
+        (
+            "Two",
+            2,
+            f"{NAME}:Two returns several tensors (0 10, 1 1x12x12), the task takes one with 10|wrap it",
+        ),
         ("Fixed", 3, f"{NAME}:Fixed: none of its channels can be removed (conv: LayerNorm averages over"),
     ],
 )

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from hwtickets.errors import HwticketsError, UsageError
+from hwtickets.structure import Structure
 from hwtickets.tasks import TaskSettings, build_task
-from hwtickets.tasks.custom import UserTask, register
+from hwtickets.tasks.assignment import Assignment, UserTask
+from hwtickets.tasks.custom import register
 from hwtickets.tasks.task import Task, score_on_test
 
 IMAGES, LABELS = torch.arange(70.0).view(70, 1, 1, 1).expand(70, 1, 8, 8), torch.arange(70) % 3
@@ -25,7 +27,7 @@ def _accuracy(outputs: Tensor, targets: Tensor) -> float:
 
 def _task(train: Any, validation: Any = EXAMPLES, seed: int = 0, **more: Any) -> Task:
     given = {"loss": nn.functional.cross_entropy, "score": _accuracy, **more}
-    name = register(UserTask(train, validation, **given), 3)
+    name = register(Assignment.of(UserTask(train, validation, **given), 3))
     return build_task("custom", TaskSettings(name, None, 20, 0.0, seed))
 
 
@@ -106,15 +108,79 @@ def test_scores_are_of_all_outputs_at_once() -> None:
 
 def test_a_teacher_of_one_output_teaches() -> None:
     single = UserTask(TensorDataset(IMAGES, LABELS % 2), EXAMPLES, _accuracy, _accuracy)
-    task = build_task("custom", TaskSettings(register(single, 1), None, 20, 0.0, 0))
+    task = build_task("custom", TaskSettings(register(Assignment(single, 1)), None, 20, 0.0, 0))
     own, taught = torch.tensor([[0.5], [-1.0]]), torch.tensor([[2.0], [-1.0]])
     # Of two classes with the probabilities p and 1 - p, the softer ones at half the logits.
     p, q = torch.sigmoid(taught / 2), torch.sigmoid(own / 2)
     expected = 4 * (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).sum() / 2
     torch.testing.assert_close(task.imitation_loss(own, taught, 2.0), expected)
     counts = UserTask(EXAMPLES, EXAMPLES, _accuracy, _accuracy)
-    task = build_task("custom", TaskSettings(register(counts, 1), None, 20, 0.0, 0))
+    task = build_task("custom", TaskSettings(register(Assignment(counts, 1)), None, 20, 0.0, 0))
     assert float(task.imitation_loss(own, taught, 2.0)) == pytest.approx(1.5**2 / 2)
+
+
+class _Boxed(TensorDataset):
+    """A class and a box for each image, in a dict."""
+
+    def __getitem__(self, index: int) -> Any:
+        x, y = super().__getitem__(index)
+        return x, {"label": y, "box": [float(y), torch.ones(2)]}
+
+
+OUTPUTS = Structure.of([torch.zeros(1, 3), {"side": torch.zeros(1, 2, 2)}], "outputs")
+
+
+def _parts_task(train: Any, validation: Any, **given: Any) -> Task:
+    name = register(Assignment.of(UserTask(train, validation, **given), 7, OUTPUTS))
+    return build_task("custom", TaskSettings(name, None, 20))
+
+
+def test_loss_and_score_see_outputs_and_targets_as_their_author_has_them() -> None:
+    def loss(outputs: Any, targets: Any) -> Tensor:
+        logits, more = outputs
+        number, ones = targets["box"]
+        assert more["side"].shape == (len(logits), 2, 2) and ones.shape == (len(logits), 2)
+        assert targets["label"].dtype == torch.int64 and torch.equal(number, targets["label"].double())
+        return nn.functional.cross_entropy(logits, targets["label"]) + more["side"].square().mean()
+
+    task = _parts_task(
+        _Boxed(IMAGES, LABELS),
+        _Boxed(IMAGES, LABELS),
+        loss=loss,
+        score=lambda o, t: _accuracy(o[0], t["label"]),
+    )
+    x, targets = task.train_batch(0)
+    outputs = torch.cat([nn.functional.one_hot(x[:, 0, 0, 0].long() % 3, 3), torch.ones(20, 4)], 1)
+    assert float(task.loss(outputs, targets)) == pytest.approx(1.5514, abs=1e-3)
+    (_, right) = next(task.validation_batches())
+    answers = torch.cat([nn.functional.one_hot(LABELS, 3), torch.zeros(70, 4)], 1)
+    assert type(task).score_outputs(answers.float().numpy(), right.numpy()) == 100
+
+
+def test_a_teacher_of_several_outputs_teaches_all_alike() -> None:
+    task = _parts_task(EXAMPLES, EXAMPLES, loss=_accuracy, score=_accuracy)
+    taught = torch.cat(
+        [torch.tensor([[0.0, 1.0, 2.0]] * 2), 100 * torch.tensor([[0.0, 1.0, 2.0, 3.0]] * 2)], 1
+    )
+    assert float(task.imitation_loss(taught, taught, 4.0)) == 0
+    off = taught + torch.cat([torch.full((2, 3), 2 / 3).sqrt(), torch.zeros(2, 4)], 1)
+    assert float(task.imitation_loss(off, taught, 4.0)) == pytest.approx(0.25), "as large as the variance"
+    off = taught + torch.cat([torch.zeros(2, 3), 100 * torch.full((2, 4), 1.25).sqrt()], 1)
+    assert float(task.imitation_loss(off, taught, 4.0)) == pytest.approx(0.25)
+
+
+def test_targets_of_another_structure_are_one_line() -> None:
+    given = {"loss": _accuracy, "score": _accuracy}
+    with pytest.raises(
+        UsageError, match=r"the validation data yields targets of one tensor; expected .* label a"
+    ):
+        _parts_task(_Boxed(IMAGES, LABELS), EXAMPLES, **given)
+    with pytest.raises(
+        UsageError, match=r"the loss failed \(KeyError: 'edge'\) on outputs of shapes 0 3, 1.side 2x2"
+    ):
+        _parts_task(EXAMPLES, EXAMPLES, loss=lambda o, t: o[1]["edge"], score=_accuracy).loss(
+            torch.zeros(2, 7), LABELS[:2]
+        )
 
 
 def test_a_task_says_what_it_is() -> None:
@@ -153,7 +219,10 @@ class _Broken:
         ([{"image": IMAGES[0]}] * 20, "yields a dict with the keys 'image'; expected a pair"),
         ([IMAGES[0]] * 20, r"yields a tensor of shape \(2, 1, 8, 8\); expected a pair"),
         ([(IMAGES[0], LABELS[0], 3)] * 20, "yields a list of a tensor of shape"),
-        ([(IMAGES[0], "cat")] * 20, "a tuple of a str"),
+        (
+            [(IMAGES[0], "cat")] * 20,
+            "targets of the train data: 0 is a str; expected tensors, in lists, tuples or dicts",
+        ),
         ([(IMAGES[0].byte(), 1)] * 20, "yields inputs of torch.uint8; expected floating point"),
         (
             DataLoader(TensorDataset(IMAGES[:, 0, 0], LABELS), 8),

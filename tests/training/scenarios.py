@@ -35,6 +35,7 @@ from hwtickets.space.space import SearchSpace, space_of
 from hwtickets.sparsity.choices import price_space
 from hwtickets.supernets import Supernet, build_supernet
 from hwtickets.tasks import TaskSettings, build_task, custom
+from hwtickets.tasks.assignment import Assignment, UserTask
 from hwtickets.tasks.task import Task
 from hwtickets.training.batchnorm import recalibrate_on
 from hwtickets.training.compute import Compute
@@ -72,18 +73,18 @@ class Net(nn.Module):
         return self.head(torch.relu(self.mid(x)).mean((2, 3)))
 
 
-def own_task() -> custom.UserTask:
+def own_task() -> UserTask:
     """A task of somebody else."""
     random = torch.Generator().manual_seed(0)
     images, labels = torch.randn(80, 1, 12, 12, generator=random), torch.arange(80) % 10
     data = TensorDataset(images + 0.1 * labels[:, None, None, None], labels)
-    return custom.UserTask(data, data, nn.functional.cross_entropy, lambda o, t: o.square().mean())
+    return UserTask(data, data, nn.functional.cross_entropy, lambda o, t: o.square().mean())
 
 
 # As a user's script under torchrun, every process makes both.
 torch.manual_seed(0)
 OWN_NETWORK, OWN_TASK = live.register(Net()), own_task()
-OWN_DATA = custom.register(OWN_TASK, 10)
+OWN_DATA = custom.register(Assignment.of(OWN_TASK, 10))
 
 
 def task() -> Task:
