@@ -89,6 +89,11 @@ class Structure:
             tuple(Part(tuple(part["path"]), tuple(part["shape"]), part["type"]) for part in parts)
         )
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is but one tensor, which is joined as it is."""
+        return len(self.parts) == 1
+
     def as_json(self) -> list[dict[str, Any]]:
         """The parts for a file: path, shape and type each, in the order in which they are joined."""
         return [
@@ -120,7 +125,7 @@ class Structure:
                 f"{what}: {held}; expected {expected} as at first, in training and in evaluation alike"
             )
         tensors = [found[part.path] for part in self.parts]
-        if len(tensors) == 1:
+        if self.alone:
             return tensors[0]
         batch = tensors[0].shape[0]
         for part, tensor in zip(self.parts, tensors, strict=True):
@@ -140,7 +145,7 @@ class Structure:
 
     def split(self, joined: Tensor) -> list[Tensor]:
         """The tensors, each in its shape and type."""
-        if len(self.parts) == 1:
+        if self.alone:
             return [joined]
         pieces = joined.split([part.size for part in self.parts], 1)
         return [

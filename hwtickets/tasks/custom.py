@@ -88,7 +88,7 @@ class Custom:
         for split, (inputs, _) in firsts.items():
             _require_alike(split, tuple(inputs.shape), tuple(x.shape))
             _require_same_targets(split, self._splits[split].batches.targets, assignment.targets)
-        one_each = assignment.outputs is None and assignment.targets is None
+        one_each = all(held is None or held.alone for held in (assignment.outputs, assignment.targets))
         whole = one_each and not targets.is_floating_point()
         self._of_classes = whole and (assignment.width > 1 or self._of_two())
         # Of images (channels, height, width); of rows of features (rows, features).
@@ -143,8 +143,9 @@ class Custom:
         A single output for targets of 0 and 1 is the logit of the one class against the other. Of several
         output tensors each counts the same, see `_share_missed`.
         """
-        if self._assignment.outputs is not None:
-            return _share_missed(self._assignment.outputs, outputs, taught)
+        several = self._assignment.outputs
+        if several is not None and not several.alone:
+            return _share_missed(several, outputs, taught)
         if not self._of_classes:
             return nn.functional.mse_loss(outputs, taught)
         if self.num_outputs == 1:

@@ -169,6 +169,16 @@ def test_a_teacher_of_several_outputs_teaches_all_alike() -> None:
     assert float(task.imitation_loss(off, taught, 4.0)) == pytest.approx(0.25)
 
 
+def test_one_tensor_in_a_dict_is_taught_as_it_is_alone() -> None:
+    examples = [(x, {"label": y}) for x, y in EXAMPLES]
+    given = {"loss": _accuracy, "score": _accuracy}
+    outputs = Structure.of({"logits": torch.zeros(1, 3)}, "outputs")
+    name = register(Assignment.of(UserTask(examples, examples, **given), 3, outputs))
+    own, taught = torch.tensor([[0.0, 1.0, 2.0]]), torch.tensor([[2.0, 0.0, 1.0]])
+    loss = build_task("custom", TaskSettings(name, None, 20)).imitation_loss(own, taught, 2.0)
+    assert float(loss) == float(_task(EXAMPLES).imitation_loss(own, taught, 2.0)) > 0
+
+
 def test_targets_of_another_structure_are_one_line() -> None:
     given = {"loss": _accuracy, "score": _accuracy}
     with pytest.raises(
