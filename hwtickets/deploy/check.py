@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from hwtickets.errors import HwticketsError, UsageError
 from hwtickets.runtimes import Bench, Timing, paired_ratio
 from hwtickets.tasks import task_class
 
+#: How often the runs of a measurement are repeated until it is sure enough, and after how long no more.
+_MOST_TIMES, _LONGEST_S = 10, 30.0
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -29,6 +33,11 @@ class Measurement:
 
     timings: dict[str, Timing]
     ratios: dict[str, tuple[float, float, float]]
+
+    @property
+    def uncertainty(self) -> float:
+        """Half of the widest of the intervals, as a share of its ratio."""
+        return max((high - low) / 2 / median for median, low, high in self.ratios.values())
 
 
 def verify_bundle(bundle: Bundle, bench: Bench, images: int | None = None) -> tuple[Numerics, float]:
@@ -78,7 +87,14 @@ def why_it_differs(bundle: Bundle, bench: Bench, numerics: Numerics, ticket: Pat
     return f"the first to differ is {found}, {against}" if found else f"no operator differs alone, {against}"
 
 
-def measure(models: Mapping[str, Path], reference: str, bench: Bench, runs: int, image: Array) -> Measurement:
+def measure(
+    models: Mapping[str, Path],
+    reference: str,
+    bench: Bench,
+    runs: int,
+    image: Array,
+    uncertainty: float | None = None,
+) -> Measurement:
     """Times models interleaved with one another on one real image.
 
     Args:
@@ -87,10 +103,19 @@ def measure(models: Mapping[str, Path], reference: str, bench: Bench, runs: int,
         bench: Where to run.
         runs: Timed runs of each.
         image: One input, shape (1, channels, height, width).
+        uncertainty: Where neighbours disturb, as many runs are added again and again until the measurement's
+            is no larger; but for half a minute and nine times at most. None: no more runs than asked for.
     """
-    timings = bench.time(models, {"x": image}, runs)
-    ratios = {name: paired_ratio(timing, timings[reference]) for name, timing in timings.items()}
-    return Measurement(timings, ratios)
+    begin_s = time.monotonic()
+    measured = _measured(bench.time(models, {"x": image}, runs), reference)
+    for _ in range(_MOST_TIMES - 1):
+        long = time.monotonic() - begin_s > _LONGEST_S
+        if uncertainty is None or measured.uncertainty <= uncertainty or long:
+            break
+        more = bench.time(models, {"x": image}, runs)
+        joined = {name: timing.with_more(more[name]) for name, timing in measured.timings.items()}
+        measured = _measured(joined, reference)
+    return measured
 
 
 def block_times(
@@ -98,6 +123,11 @@ def block_times(
 ) -> list[dict[str, float | str]]:
     """The time of every block of a model, in ms; arguments as of `layer_times`."""
     return by_block(layer_times(model, blocks, bench, image, latency_ms))
+
+
+def _measured(timings: dict[str, Timing], reference: str) -> Measurement:
+    ratios = {name: paired_ratio(timing, timings[reference]) for name, timing in timings.items()}
+    return Measurement(timings, ratios)
 
 
 def _score(bundle: Bundle, outputs: Array, images: int | None) -> float:

@@ -81,6 +81,15 @@ class Timing:
         """The 99th percentile."""
         return self._percentile(99)
 
+    def with_more(self, more: Timing) -> Timing:
+        """This timing and one of the same network that was taken after it."""
+        return Timing(
+            self.samples_ms + more.samples_ms,
+            self.clock,
+            self.discarded + more.discarded,
+            (*self.clocks_mhz, *more.clocks_mhz),
+        )
+
     def summary(self) -> dict[str, float | int | str]:
         """The percentiles in ms ("p10", "p50", "p90", "p99"), "runs" and "clock"."""
         return {

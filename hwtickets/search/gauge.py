@@ -16,6 +16,9 @@ from hwtickets.runtimes import Bench
 from hwtickets.search.job import Job
 from hwtickets.sparsity.allocation import Allocation
 
+#: How many times finer than the tolerance of the budget a latency is measured, where that can be done.
+_FINER = 3
+
 
 class Gauge:
     """Measures exported networks of one job side by side with its dense network.
@@ -91,7 +94,10 @@ class Gauge:
         return open_bench(self._job.device, self._job.built_at)
 
     def _time(self, bench: Bench, model: Path, runs: int) -> Measurement:
-        return measure({"dense": self._dense, "ticket": model}, "dense", bench, runs, self._image)
+        # A verdict within the tolerance needs a measurement that is finer than it.
+        uncertainty = self._job.config.tolerance / _FINER
+        models = {"dense": self._dense, "ticket": model}
+        return measure(models, "dense", bench, runs, self._image, uncertainty)
 
     def _blocks(self, bench: Bench, model: Path, latency_ms: float) -> list[dict[str, float | str]]:
         return block_times(model, self._job.space.blocks, bench, self._image, latency_ms)
