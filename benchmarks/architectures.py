@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,6 +19,7 @@ from benchmarks.small_networks import (
     VolumeUNet,
 )
 from benchmarks.torchvision_here import declare_operators
+from hwtickets.errors import unknown
 
 CLASSES = 10
 
@@ -127,3 +128,16 @@ ZOO: tuple[Architecture, ...] = (
     _from_timm("ghostnet_100", "GhostNet", 64),
     _from_timm("mobilevit_xxs", "MobileViT (convolutions and attention)", 64),
 )
+
+
+def chosen(names: Sequence[str] | None) -> list[Architecture]:
+    """Architectures of the zoo in its order; all of them for no names.
+
+    Raises:
+        UsageError: One is not there.
+    """
+    known = {architecture.name: architecture for architecture in ZOO}
+    for name in names or ():
+        if name not in known:
+            raise unknown("architecture", name, known)
+    return [architecture for name, architecture in known.items() if not names or name in names]

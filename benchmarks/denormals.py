@@ -18,10 +18,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from benchmarks import common
-from benchmarks.architectures import ZOO
+from benchmarks.architectures import chosen
 from benchmarks.zoo_ticket import Hosted
 from hwtickets.deploy.onnx_export import export_onnx
-from hwtickets.errors import unknown
 from hwtickets.runtimes import load, time_interleaved
 from hwtickets.runtimes.onnxruntime import Session
 
@@ -36,14 +35,12 @@ def main() -> None:
     parser.add_argument("--networks", type=common.texts, default=_NETWORKS, help="of the zoo")
     parser.add_argument("--rounds", type=int, default=5, help="processes of each way (default: 5)")
     options = parser.parse_args()
-    known = {architecture.name: architecture for architecture in ZOO}
-    for name in options.networks:
-        if name not in known:
-            raise unknown("network", name, known)
     found = {}
-    for name in options.networks:
-        hosted = Hosted.of(known[name])
-        found[name] = compared(export_onnx(hosted.model.body, hosted.model.input_shape), options.rounds)
+    for network in chosen(options.networks):
+        hosted = Hosted.of(network)
+        found[network.name] = compared(
+            export_onnx(hosted.model.body, hosted.model.input_shape), options.rounds
+        )
     rows = [
         [
             name,

@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import common
-from benchmarks.architectures import ZOO, Architecture
+from benchmarks.architectures import Architecture, chosen
 from benchmarks.zoo_ticket import Hosted
 from hwtickets import files
 from hwtickets.deploy.check import measure
 from hwtickets.deploy.onnx_export import export_onnx
 from hwtickets.devices import get_device, open_bench
-from hwtickets.errors import unknown
 from hwtickets.main_job.delivery import DRAW_RUNS
 
 _NETWORKS = ["mobilenetv2_050", "resnet18"]
@@ -37,11 +36,8 @@ def main() -> None:
     parser.add_argument("--networks", type=common.texts, default=_NETWORKS, help="of the zoo")
     parser.add_argument("--rounds", type=int, default=12, help="measurements of each way (default: 12)")
     options = parser.parse_args()
-    known = {architecture.name: architecture for architecture in ZOO}
-    for name in options.networks:
-        if name not in known:
-            raise unknown("network", name, known)
-    found = {name: measured(known[name], options.rounds) for name in options.networks}
+    networks = chosen(options.networks)
+    found = {network.name: measured(network, options.rounds) for network in networks}
     rows = [
         [
             name,

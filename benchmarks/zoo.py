@@ -26,7 +26,7 @@ if not __package__:  # run as a file: the packages lie beside its folder
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import common
-from benchmarks.architectures import ZOO, Architecture
+from benchmarks.architectures import Architecture, chosen
 from benchmarks.zoo_ticket import Hosted, deviation, exported, kept_channels, outputs
 from hwtickets.costs import LatencyCost, macs_cost
 from hwtickets.devices import DeviceProfile, get_device
@@ -178,14 +178,10 @@ def main() -> None:
     device = get_device(options.device)
     if device.connection != "local":
         raise UsageError(f"{device.name} is no device of this machine; latencies are compared with this CPU")
-    unknown = set(options.only or ()) - {architecture.name for architecture in ZOO}
-    if unknown:
-        raise UsageError(f"there is no architecture {', '.join(sorted(unknown))} in the zoo")
+    architectures = chosen(options.only)
     points = common.Points("zoo", options.output, {"share": options.share, "device": device.name})
     results = {}
-    for architecture in ZOO:
-        if options.only and architecture.name not in options.only:
-            continue
+    for architecture in architectures:
         print(f"{architecture.name} ...", file=sys.stderr, flush=True)
         results[architecture.name] = points.once(
             {"architecture": architecture.name}, partial(trial, architecture, device, options.share)
