@@ -70,7 +70,7 @@ def test_accuracy_compares_networks_of_equal_steps(accuracy: dict[str, Any]) -> 
     assert networks["dense"]["steps"] == networks["uniform"]["steps"]
     assert networks["dense"]["measured"]["median"] == 1
     narrow = set(networks["uniform"]["widths"].values())
-    assert len(narrow) == 1 and narrow < {16, 32}
+    assert len(narrow) == 1 and narrow < {8, 16, 32}, "one of the widths that this processor aligns to"
     entries = {entry["method"]: entry for entry in accuracy["summary"]}
     assert entries["latency"]["difference"] == [networks["latency"]["test"] - networks["dense"]["test"]]
     assert entries["latency"]["draws"] == [1]
