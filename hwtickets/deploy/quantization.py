@@ -19,6 +19,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.registry import QDQRegistry
 
 from hwtickets.deploy.onnx_file import opened_onnx, require_network_of_ours
+from hwtickets.devices.processor import cpu_flags
 from hwtickets.errors import HwticketsError
 
 Array = NDArray[np.float32]
@@ -37,18 +38,23 @@ class QuantizationRecipe:
     """How a runtime wants its 8-bit networks; weights are S8 for each output channel in all of them.
 
     Attributes:
-        name: "x86" or "tensorrt".
+        name: "x86", "x86, weights of 7 bits" or "tensorrt".
         activations: Type of the activations.
         options: Further options of ONNX Runtime's quantizer.
+        narrow: Whether weights take 7 of the 8 bits.
     """
 
     name: str
     activations: QuantType
     options: dict[str, Any]
+    narrow: bool = False
 
 
 #: What VNNI multiplies: U8 activations by S8 weights, bias in S32.
 X86 = QuantizationRecipe("x86", QuantType.QUInt8, {})
+#: Without VNNI two products are added up in 16 bits, and what does not fit is cut off; sums of 7 bits do.
+X86_NARROW = QuantizationRecipe("x86, weights of 7 bits", QuantType.QUInt8, {}, narrow=True)
+_VNNI = frozenset(("avx512_vnni", "avx_vnni"))
 #: TensorRT takes symmetric S8 only, and refuses a bias behind DequantizeLinear.
 TENSORRT = QuantizationRecipe(
     "tensorrt",
@@ -57,9 +63,17 @@ TENSORRT = QuantizationRecipe(
 )
 
 
-def recipe_for(runtime: str) -> QuantizationRecipe:
-    """The recipe of the runtime that a device uses."""
-    return TENSORRT if runtime.startswith(("tensorrt", "trtexec")) else X86
+def recipe_for(runtime: str, flags: Collection[str] | None = None) -> QuantizationRecipe:
+    """The recipe of the runtime that a device uses.
+
+    Args:
+        runtime: Its name.
+        flags: Extensions of the processor; None for those of this one, where scores are compared.
+    """
+    if runtime.startswith(("tensorrt", "trtexec")):
+        return TENSORRT
+    known = cpu_flags() if flags is None else flags
+    return X86_NARROW if "avx2" in known and not _VNNI & set(known) else X86
 
 
 class Quantizer:
@@ -111,7 +125,7 @@ class Quantizer:
         quantizer = QDQQuantizer(
             copied,
             per_channel=True,
-            reduce_range=False,
+            reduce_range=self._recipe.narrow,
             weight_qType=QuantType.QInt8,
             activation_qType=self._recipe.activations,
             tensors_range=self._ranges,

@@ -15,7 +15,7 @@ from hwtickets.deploy.bundle import read_bundle
 from hwtickets.deploy.check import verify_bundle, why_it_differs
 from hwtickets.deploy.deviation import first_deviation
 from hwtickets.deploy.probes import in_parts, origins, probed
-from hwtickets.deploy.quantization import X86, Quantizer
+from hwtickets.deploy.quantization import Quantizer, recipe_for
 from hwtickets.devices import get_device, open_bench
 from hwtickets.errors import HwticketsError
 from hwtickets.files import sha256_of
@@ -134,7 +134,7 @@ def test_the_ticket_of_another_bundle_is_a_usage_error(
 def test_an_8_bit_network_differs_where_a_weight_is_damaged(
     exact: bytes, images: np.ndarray, bench: Bench
 ) -> None:
-    quantized = Quantizer(exact, X86, images).quantized()
+    quantized = Quantizer(exact, recipe_for("onnxruntime"), images).quantized()
     assert first_deviation(quantized, exact, bench, images[:1], 0.2, BLOCKS) is None
     for name in ("blocks.1.project/18_Conv", "blocks.1.depthwise/16_Conv"):
         damaged = _damaged(quantized, f"{name.split('/')[0]}.weight_quantized")

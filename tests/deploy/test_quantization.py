@@ -11,7 +11,7 @@ from hwtickets import api
 from hwtickets.cli.main import run
 from hwtickets.deploy.bundle import read_bundle
 from hwtickets.deploy.onnx_export import export_onnx
-from hwtickets.deploy.quantization import TENSORRT, X86, Quantizer, recipe_for
+from hwtickets.deploy.quantization import TENSORRT, X86, X86_NARROW, Quantizer, recipe_for
 from hwtickets.deploy.sensitivity import Lowering, lowered_within
 from hwtickets.errors import HwticketsError, NumericsError, UsageError
 from hwtickets.progress import Progress
@@ -69,7 +69,23 @@ def test_tensorrt_takes_no_quantized_bias_and_no_offset(exact: bytes, images: np
     ]
     assert offsets and all(offset.dtype == np.int8 and not offset.any() for offset in offsets)
     assert not any(values.dtype == np.int32 and values.ndim == 1 for values in initializers.values())
-    assert (recipe_for("trtexec"), recipe_for("onnxruntime")) == (TENSORRT, X86)
+
+
+def test_weights_take_seven_bits_where_products_are_added_up_in_sixteen(
+    exact: bytes, images: np.ndarray
+) -> None:
+    assert recipe_for("trtexec", {"avx2"}) == TENSORRT
+    assert recipe_for("onnxruntime", {"avx2", "avx512f"}) == X86_NARROW
+    assert recipe_for("openvino", {"avx2", "avx_vnni"}) == recipe_for("onnxruntime", {"asimd"}) == X86
+    assert recipe_for("onnxruntime") in (X86, X86_NARROW)
+    largest = {}
+    for recipe in (X86, X86_NARROW):
+        model = onnx.load_model_from_string(Quantizer(exact, recipe, images).quantized())
+        weights = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
+        largest[recipe.name] = max(
+            int(np.abs(one.astype(int)).max()) for one in weights if one.dtype == np.int8
+        )
+    assert largest[X86_NARROW.name] <= 64 < largest[X86.name]
 
 
 @pytest.mark.parametrize("bearable", [1, 3, 5])
@@ -143,7 +159,7 @@ def test_an_int8_bundle_is_exported_verified_and_timed(
     asked = ["--precision", "int8", "--max-drop", "100", "--output-dir", str(bundle)]
     assert run(["export", str(ticket_folder), *asked]) == 0
     facts = read_bundle(bundle).facts
-    assert facts["precision"] == "int8" and facts["conversion"]["recipe"] == "x86"
+    assert facts["precision"] == "int8" and facts["conversion"]["recipe"] == recipe_for("onnxruntime").name
     assert facts["conversion"]["validation_images"] > 0 and facts["conversion"]["kept_fp32"] == []
     found = api.verify(bundle, "cpu", 20)
     assert (found["tolerance"], found["images"]) == (0.2, 20)
