@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hwtickets.deploy.quantization import X86, Quantizer
+from hwtickets.deploy.quantization import Quantizer, recipe_for
 from hwtickets.devices.runtimes import LOCAL_RUNTIMES, lacking
 from hwtickets.errors import HwticketsError
 from hwtickets.runtimes import NoProfileError, load, local_runtime
@@ -19,7 +19,7 @@ MAKERS: dict[str, Callable[[bytes], bytes]] = {
     "fp32": lambda model: model,
     "fp16": lambda model: at_precision(model, "fp16"),
     "bf16": lambda model: at_precision(model, "bf16"),
-    "int8": lambda model: Quantizer(model, X86, IMAGES).quantized(),
+    "int8": lambda model: Quantizer(model, recipe_for("onnxruntime"), IMAGES).quantized(),
 }
 
 
