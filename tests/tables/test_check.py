@@ -22,7 +22,9 @@ def test_a_table_of_another_machine_shows_its_scale_and_its_differences(
     assert found.error_after_scale["median_error"] <= found.error["median_error"] + 1e-9
     errors = [abs(network["error"]) for network in found.furthest]
     assert len(errors) == 3 and errors == sorted(errors, reverse=True)
-    assert errors[0] >= found.error_after_scale["p90_error"]
+    # Here a share of the prediction, there one of the measurement.
+    p90 = found.error_after_scale["p90_error"]
+    assert errors[0] >= p90 / (1 + p90) - 1e-9
     for network in found.furthest:
         named = re.findall(r"([\w/]+) \((measured|interpolated|estimated), (\d+) %\)", network["operators"])
         shares = [int(share) for _, _, share in named]
