@@ -16,7 +16,7 @@ demo: $(INSTALLED)
 	$(VENV)/bin/hwtickets demo
 
 test: $(INSTALLED)
-	$(VENV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
