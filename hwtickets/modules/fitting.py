@@ -57,7 +57,9 @@ def check_fit(task: Task, model: nn.Module, name: str) -> None:
 def _check_training(model: nn.Module, x: Tensor, name: str) -> None:
     """Tries a copy in training mode, where some networks return more: said now, not after the table."""
     try:
-        copy.deepcopy(model).train()(x)
+        # Dropout draws: what is drawn later must not depend on this trial.
+        with torch.random.fork_rng(devices=[]):
+            copy.deepcopy(model).train()(x)
     except HwticketsError:
         raise
     except Exception as error:  # Whatever the user's own code raises.

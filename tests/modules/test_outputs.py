@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,16 @@ def test_outputs_that_only_training_has_are_one_line() -> None:
         HwticketsError, match="returns a tuple and, when its space was made, one tensor: wrap"
     ):
         check_fit(task, HostedNetwork(Auxiliary(), (1, 12, 12)), "Auxiliary")
+
+
+def test_a_network_is_tried_in_training_mode_without_a_trace() -> None:
+    task = build_task("classification", TaskSettings(f"fashion-mnist:{SAMPLE}", (12, 12), 20))
+    body = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(144, 10), nn.BatchNorm1d(10))
+    model = HostedNetwork(body, (1, 12, 12)).eval()
+    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    check_fit(task, model, "Dropout")
+    assert torch.equal(torch.get_rng_state(), state) and not model.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
 def test_what_needs_one_output_says_so() -> None:
