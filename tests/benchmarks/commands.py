@@ -35,7 +35,8 @@ def printed(name: str, *arguments: str, code: int = 0, **environment: str | None
         for key, value in environment.items():
             patch.delenv(key, raising=False) if value is None else patch.setenv(key, value)
         ended = _ended(name)
-    assert ended == code, err.getvalue()
+    print(err.getvalue(), file=sys.stderr)  # A test that fails shows it.
+    assert ended == code
     return Printed(out.getvalue(), err.getvalue())
 
 

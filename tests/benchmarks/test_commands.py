@@ -85,7 +85,7 @@ def test_pipelines_are_compared_at_equal_steps(command: Command, folder: Path) -
     assert ticket["sparsity"] == pytest.approx(0.5, abs=0.1)
     assert ticket["steps"] == dense["steps"] / 2, "the search has the other half"
     assert ticket["recipe_macs"] == ticket["macs"] * ticket["steps"]
-    assert ticket["recipe_macs"] < ticket["search_macs"], "the supernet is larger than the ticket"
+    assert ticket["recipe_macs"] <= ticket["search_macs"], "the supernet is at least as large as the ticket"
     entries = {entry["method"]: entry for entry in result["summary"]}
     assert entries["two-in-one"]["difference"] == [ticket["test"] - dense["test"]]
     assert entries["two-in-one"]["training_macs"] == [ticket["search_macs"] + ticket["recipe_macs"]]

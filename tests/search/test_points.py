@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hwtickets.errors import BudgetError, HwticketsError
+from hwtickets.errors import HwticketsError
 from hwtickets.search.points import DrawPoint, smallest_point_above
 
 
@@ -30,8 +30,10 @@ def test_on_another_device_the_points_cost_what_they_cost_there(folder: Path) ->
 
     assert smallest_point_above(folder, {"latency": 1.5}, costs_of).widths == {"a": 20}
     assert smallest_point_above(folder, {"latency": 1.5}).widths == {"a": 10}
-    with pytest.raises(BudgetError, match="the whole supernet is within this budget"):
-        smallest_point_above(folder, {"latency": 3.5}, costs_of)
+
+
+def test_a_budget_above_what_the_whole_supernet_was_predicted_at_is_drawn_from_that(folder: Path) -> None:
+    assert smallest_point_above(folder, {"latency": 35.0}).widths == {"a": 30}
 
 
 def test_several_limits_must_all_leave_something_to_draw(folder: Path) -> None:
