@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_flatten
 
 from hwtickets.errors import HwticketsError
 from hwtickets.modules.calls import RECURRENT, Call, Record, Tensed, body_name
+from hwtickets.modules.constants import Constants, keep_values
 from hwtickets.modules.recurrent import given_of
 from hwtickets.modules.rules import carry
 from hwtickets.modules.untraceable import untraceable
@@ -37,6 +38,7 @@ def weightless(module: nn.Module) -> nn.Module:
         for name, value in vars(part).items():
             if isinstance(value, Tensor):
                 setattr(part, name, value.to("meta"))
+    keep_values(module, bare)
     return bare
 
 
@@ -96,6 +98,7 @@ class _Recorder(TorchDispatchMode):
         self._follow = follow
         self._known: dict[int, Tensed] = {}
         self._alive: list[Tensor] = []  # so that no id is given twice
+        self._constants = Constants()
         self._names: dict[int, str] = {}
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             self._names.setdefault(id(tensor), name)
@@ -160,9 +163,13 @@ class _Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         given = self._bound(func, args, kwargs)
-        result = func(*args, **kwargs)
+        with_data = self._constants.value(args[0]) if _leaves_meta(func, kwargs) else None
+        result = func(*args if with_data is None else (with_data, *args[1:]), **kwargs)
         inputs = [t for t in tree_flatten(list(given.values()))[0] if isinstance(t, Tensed)]
         constant = all(tensor.constant for tensor in inputs)
+        if any(tensor.constant for tensor in _written_to(func, given)):
+            self._constants.overwritten()
+        self._constants.note(func, args, kwargs, result)
         name = func._schema.name.split("::")[1]
         outputs = []
         for tensor in tree_flatten(result)[0]:
@@ -211,3 +218,20 @@ class _Recorder(TorchDispatchMode):
         self._alive.append(tensor)
         self._known[id(tensor)] = known
         return known
+
+
+def _leaves_meta(func: Any, kwargs: Mapping[str, Any]) -> bool:
+    """Whether an operation gives numbers out of its first tensor to Python."""
+    if func is torch.ops.aten._to_copy.default:
+        return kwargs.get("device", torch.device("meta")) != torch.device("meta")
+    return func is torch.ops.aten._local_scalar_dense.default
+
+
+def _written_to(func: Any, given: Mapping[str, Any]) -> list[Tensed]:
+    """Arguments whose memory an operation writes to."""
+    written = [
+        given.get(argument.name)
+        for argument in func._schema.arguments
+        if argument.alias_info is not None and argument.alias_info.is_write
+    ]
+    return [one for one in tree_flatten(written)[0] if isinstance(one, Tensed)]
