@@ -15,6 +15,7 @@ from hwtickets.files import append_jsonl, read_jsonl
 from hwtickets.progress import Stage
 from hwtickets.runtimes import Bench
 from hwtickets.runtimes.profiling import original_name
+from hwtickets.runtimes.timing import median_ratio
 from hwtickets.space.operators import OperatorGraph, OperatorSpec
 from hwtickets.tables.observations import Profiled
 from hwtickets.tables.skeleton import random_inputs
@@ -96,31 +97,33 @@ class Latencies:
     def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
         median_ms = np.array([record["median_ms"] for record in records])
         references_ms = np.array([record["references_ms"] for record in records])
+        ratios = np.array([record["ratios"] for record in records])
         self.reference_ms = float(np.median(references_ms[:, 0]))
-        self.median_ms: NDArray[np.float64] = median_ms * _factors_to_usual_speed(median_ms, references_ms)
+        self.median_ms: NDArray[np.float64] = _at_usual_speed(median_ms, ratios, references_ms)
         self.runs: list[int] = [int(record["runs"]) for record in records]
 
 
-def _factors_to_usual_speed(
-    median_ms: NDArray[np.float64], references_ms: NDArray[np.float64]
+def _at_usual_speed(
+    median_ms: NDArray[np.float64], ratios: NDArray[np.float64], references_ms: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What each latency is to be multiplied by to be that at the machine's usual speed.
+    """Each latency as it is at the machine's usual speed.
 
-    The references ran in every batch: where they were slower than usual, so were their neighbours. What fills
-    a shared cache is slowed down by others more than what does not, so a network's factor lies between those
-    of the references as its latency does.
+    The references ran in every batch, in turns with the others: what a network takes is so many times what
+    they took in the same turns, whatever the machine was busy with then. What fills a shared cache is slowed
+    down by others more than what does not, so a network lies between its multiples of the references as its
+    latency lies between theirs.
 
     Args:
         median_ms: (networks,).
+        ratios: (networks, references), medians over the turns.
         references_ms: (networks, references), of its batch.
     """
-    spells = np.log(references_ms)
-    usual = np.median(spells, axis=0)
-    factors = []
-    for latency, spell in zip(np.log(median_ms), spells, strict=True):
+    found = np.log(ratios) + np.log(np.median(references_ms, axis=0))
+    latencies = []
+    for latency, beside, spell in zip(np.log(median_ms), found, np.log(references_ms), strict=True):
         order = np.argsort(spell)
-        factors.append(np.exp(np.interp(latency, spell[order], (usual - spell)[order])))
-    return np.array(factors)
+        latencies.append(np.exp(np.interp(latency, spell[order], beside[order])))
+    return np.array(latencies)
 
 
 def measure_networks(
@@ -168,6 +171,7 @@ def measure_networks(
                 p10_ms=timing.p10_ms,
                 p90_ms=timing.p90_ms,
                 references_ms=[timings[name].p50_ms for name in beside],
+                ratios=[median_ratio(timing, timings[name]) for name in beside],
                 runs=timing.runs,
                 discarded_runs=timing.discarded,
                 clocks_mhz=[dict(clocks) for clocks in timing.clocks_mhz],

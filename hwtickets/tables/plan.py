@@ -85,6 +85,7 @@ class Plan:
             "calibration_networks": len(self.calibration),
             "check_networks": len(self.check),
             "reference_networks": len(self.references),
+            "compared": "turn by turn",
         }
 
     @property

@@ -4,11 +4,14 @@ import time
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hwtickets.errors import DeviceError
 from hwtickets.runtimes import Timing, load, median_ms, paired_ratio, time_interleaved
 from hwtickets.runtimes.clocks import WALL_CLOCK, Timer
 from hwtickets.runtimes.onnxruntime import Array
+from hwtickets.runtimes.timing import median_ratio
 
 
 class _Recorded:
@@ -49,6 +52,17 @@ def test_networks_take_turns_in_alternating_order_and_the_first_run_of_a_turn_do
     timings = time_interleaved(sessions, {}, runs=20, warmup=2)
     assert "".join(order) == "aabb" + "bbbbbbaaaaaa" + "aaaaaabbbbbb" + "bbbbbbaaaaaa" + "aaaaaabbbbbb"
     assert {name: timing.runs for name, timing in timings.items()} == {"a": 20, "b": 20}
+
+
+@given(st.lists(st.floats(0.2, 5.0), min_size=1, max_size=40), st.floats(0.1, 10.0))
+def test_however_the_machine_changes_its_speed_the_ratio_stays(speeds: list[float], times: float) -> None:
+    one = Timing([times * speed for speed in speeds], WALL_CLOCK)
+    assert median_ratio(one, Timing(speeds, WALL_CLOCK)) == pytest.approx(times)
+
+
+def test_runs_that_are_no_pairs_are_compared_by_their_medians() -> None:
+    one, other = Timing([4.0, 6.0, 8.0], WALL_CLOCK), Timing([1.0, 3.0], WALL_CLOCK)
+    assert median_ratio(one, other) == 3.0
 
 
 def test_turns_in_which_the_machine_throttled_are_discarded_and_counted() -> None:

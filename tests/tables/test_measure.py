@@ -59,8 +59,8 @@ def test_what_the_runtime_makes_of_a_sum_and_a_norm_is_not_the_operator_after_th
 
 
 def test_a_slow_spell_of_the_machine_is_taken_out() -> None:
-    records = [{"median_ms": 1.0, "references_ms": [2.0], "runs": 5}] * 4
-    slow = {"median_ms": 1.5, "references_ms": [3.0], "runs": 5}
+    records = [{"median_ms": 1.0, "references_ms": [2.0], "ratios": [0.5], "runs": 5}] * 4
+    slow = {"median_ms": 1.5, "references_ms": [3.0], "ratios": [0.5], "runs": 5}
     assert Latencies([*records, slow]).median_ms.tolist() == pytest.approx([1.0] * 5)
 
 
@@ -70,8 +70,10 @@ def test_a_slow_spell_of_the_machine_is_taken_out() -> None:
 def test_a_spell_that_slows_large_networks_down_the_most_is_taken_out(
     usual_ms: float, slow_ms: float
 ) -> None:
-    records = [{"median_ms": usual_ms, "references_ms": [10.0, 0.1], "runs": 5}] * 4
-    slow = {"median_ms": slow_ms, "references_ms": [22.5, 0.1], "runs": 5}
+    usual = {"references_ms": [10.0, 0.1], "ratios": [usual_ms / 10.0, usual_ms / 0.1], "runs": 5}
+    records = [{"median_ms": usual_ms, **usual}] * 4
+    spell = {"references_ms": [22.5, 0.1], "ratios": [slow_ms / 22.5, slow_ms / 0.1], "runs": 5}
+    slow = {"median_ms": slow_ms, **spell}
     assert Latencies([*records, slow]).median_ms.tolist() == pytest.approx([usual_ms] * 5, rel=0.03)
 
 
