@@ -35,15 +35,20 @@ class Place(NamedTuple):
 def places(spec: OperatorSpec) -> list[Place]:
     """The families of an operator: over output, input and inner channels; one where they are tied."""
     if (spec.kind in _TWO_COUNTS and spec.groups == 1) or spec.kind == "product":
-        return [Place(replace(spec, c_out=0), spec.c_out), Place(replace(spec, c_in=0), spec.c_in)]
+        return _over_both(spec)
     if spec.depthwise:
         return [Place(replace(spec, c_in=0, c_out=0, groups=0), spec.c_in)]
     if spec.kind in _TWO_COUNTS:
         return []
     if is_block(spec.kind) and not is_tied(spec.kind):
         inner = [Place(replace(spec, hidden=-1), spec.hidden)] if spec.hidden else []
-        return [*inner, Place(replace(spec, c_out=0), spec.c_out), Place(replace(spec, c_in=0), spec.c_in)]
-    return [Place(replace(spec, c_in=0, c_out=0), spec.c_in)]
+        return [*inner, *_over_both(spec)]
+    # What turns rows into columns has two counts, whatever its kind.
+    return [Place(replace(spec, c_in=0, c_out=0), spec.c_in)] if spec.c_in == spec.c_out else _over_both(spec)
+
+
+def _over_both(spec: OperatorSpec) -> list[Place]:
+    return [Place(replace(spec, c_out=0), spec.c_out), Place(replace(spec, c_in=0), spec.c_in)]
 
 
 def members(specs: Iterable[OperatorSpec], fewest: int = 2) -> dict[Family, list[tuple[int, OperatorSpec]]]:

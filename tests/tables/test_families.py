@@ -52,3 +52,16 @@ def test_what_keeps_its_channels_is_one_family() -> None:
         assert (place.width, place.family.c_in, place.family.c_out) == (width, 0, 0)
     other = OperatorSpec("resize", 16, 16, height=8, width=8, out_height=16, out_width=16)
     assert places(resize)[0].family != places(other)[0].family
+
+
+_KINDS = st.sampled_from(
+    ["conv", "deconv", "linear", "matmul", "product", "pool", "resize", "attention", "other"]
+)
+_COUNTS = st.sampled_from([8, 16, 24])
+
+
+@given(st.lists(st.builds(OperatorSpec, _KINDS, _COUNTS, _COUNTS, height=_COUNTS), unique=True, max_size=60))
+def test_a_family_has_one_operator_of_a_width(specs: list[OperatorSpec]) -> None:
+    for entries in members(specs).values():
+        widths = [width for width, _ in entries]
+        assert len(set(widths)) == len(widths)
