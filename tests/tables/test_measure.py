@@ -64,6 +64,13 @@ def test_a_slow_spell_of_the_machine_is_taken_out() -> None:
     assert Latencies([*records, slow]).median_ms.tolist() == pytest.approx([1.0] * 5)
 
 
+def test_what_counts_is_the_ratio_in_the_same_turns_not_those_of_the_medians() -> None:
+    records = [{"median_ms": 1.0, "references_ms": [2.0], "ratios": [0.5], "runs": 5}] * 4
+    # Half of its runs fell into a slow spell, a few less of the reference's: the median of one is in it.
+    torn = {"median_ms": 1.5, "references_ms": [2.0], "ratios": [0.5], "runs": 5}
+    assert Latencies([*records, torn]).median_ms.tolist() == pytest.approx([1.0] * 5)
+
+
 @pytest.mark.parametrize(
     ("usual_ms", "slow_ms"), [(0.05, 0.05), (0.1, 0.1), (1.0, 1.5), (10.0, 22.5), (20.0, 45.0)]
 )
